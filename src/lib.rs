@@ -1,0 +1,12 @@
+//! Sign container images, and decide by policy whether an image may run.
+#![cfg_attr(
+    test,
+    allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
+)]
+
+pub mod evidence;
+pub mod image;
+pub mod limits;
+pub mod policy;
+#[cfg(feature = "registry")]
+pub mod store;

@@ -1,0 +1,2 @@
+//! Sign container images, and decide by policy whether they may run.
+fn main() {}

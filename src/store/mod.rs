@@ -1,0 +1,173 @@
+//! Where images live: registries, layouts, archives. Thin IO: raw bytes out,
+//! promises nothing; whoever asked hashes what came.
+
+use std::fmt;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+
+use crate::image::{Descriptor, Digest};
+
+/// Bytes of a chunk of a stream.
+pub type Chunk = bytes::Bytes;
+
+/// What a store could not do. [`StoreError::Absent`] stands apart: only it
+/// may ever mean "no signature here".
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// The store answered, and it does not have it.
+    #[error("{what} does not exist in {place}")]
+    Absent {
+        /// What was asked for.
+        what: String,
+        /// The store.
+        place: String,
+    },
+    /// No answer, or none that says anything.
+    #[error("{place} cannot be reached: {reason}")]
+    Unreachable {
+        /// The store.
+        place: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// The store wants other credentials.
+    #[error("{place} refuses access: {reason}")]
+    Unauthorized {
+        /// The store.
+        place: String,
+        /// What happened, and what to do.
+        reason: String,
+    },
+    /// More bytes, pages or entries than the limits allow.
+    #[error("{what} is larger than the limit of {limit}")]
+    TooLarge {
+        /// What was read.
+        what: String,
+        /// The bound, in bytes or entries.
+        limit: u64,
+    },
+    /// The answer breaks the protocol or the format of the place.
+    #[error("{place} answered against the rules: {reason}")]
+    Protocol {
+        /// The store.
+        place: String,
+        /// Which rule.
+        reason: String,
+    },
+    /// The store cannot be written.
+    #[error("{place} cannot be written: {reason}")]
+    ReadOnly {
+        /// The store.
+        place: String,
+        /// Why.
+        reason: String,
+    },
+    /// The file system failed.
+    #[error("{what}: {source}")]
+    Io {
+        /// What was done.
+        what: String,
+        /// What the system said.
+        source: std::io::Error,
+    },
+}
+
+/// What a request names within a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// A tag (in a layout: `org.opencontainers.image.ref.name`).
+    Tag(String),
+    /// A digest.
+    Digest(Digest),
+    /// The only image of a layout or archive.
+    Only,
+}
+
+/// A manifest or index as the store gave it; nothing of it is checked.
+#[derive(Debug, Clone)]
+pub struct RawManifest {
+    /// The bytes, within the limit that was asked.
+    pub bytes: Vec<u8>,
+    /// The media type under which the store gave it: Content-Type without
+    /// parameters, or the descriptor's in an index.
+    pub media_type: Option<String>,
+    /// Digest under which the store lists it, where it says so. A claim.
+    pub claimed: Option<Descriptor>,
+}
+
+/// A blob as a file or as a stream; nothing of it is checked.
+pub enum Blob {
+    /// A run of bytes in a file, read with pread.
+    File {
+        /// The file.
+        file: Arc<std::fs::File>,
+        /// Where the blob begins.
+        offset: u64,
+        /// How long it is in fact.
+        len: u64,
+    },
+    /// Bytes as they come. A stream may give more bytes than were announced;
+    /// who reads it stops at the size it expects.
+    Stream(BoxStream<'static, Result<Chunk, StoreError>>),
+}
+
+impl fmt::Debug for Blob {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::File { offset, len, .. } => write!(f, "Blob::File({offset}+{len})"),
+            Self::Stream(_) => f.write_str("Blob::Stream"),
+        }
+    }
+}
+
+/// What a store lists as referring to a subject. Hints, each of them: the
+/// list is unauthenticated, unordered and writable by others.
+#[derive(Debug, Clone, Default)]
+pub struct Referrers {
+    /// The descriptors, without exact duplicates, sorted by digest.
+    pub entries: Vec<Descriptor>,
+    /// Why the list is cut short; `None` when it is whole.
+    pub truncated: Option<String>,
+}
+
+/// A place of images, opened for one repository, layout or archive.
+///
+/// Reading promises nothing about what is read. Implementations bound what
+/// they read and never turn an error into [`StoreError::Absent`].
+#[async_trait]
+pub trait Store: Send + Sync + fmt::Debug {
+    /// The place, for messages: `localhost:5000/app`, `oci:dir`.
+    fn place(&self) -> String;
+
+    /// Fetches a manifest or index of at most `max` bytes.
+    async fn manifest(&self, target: &Target, max: u64) -> Result<RawManifest, StoreError>;
+
+    /// Opens a blob. `size` is what the descriptor says; a store may refuse
+    /// early what announces more.
+    async fn blob(&self, digest: &Digest, size: u64) -> Result<Blob, StoreError>;
+
+    /// Lists what refers to `subject`: the referrers API with all its pages,
+    /// or the tag schema, or the entries of a layout's index.json.
+    async fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError>;
+
+    /// Whether a blob is there already.
+    async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError>;
+
+    /// Writes a blob. The store checks nothing; the caller vouches that the
+    /// stream has this digest, or a registry refuses it.
+    async fn push_blob(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), StoreError>;
+
+    /// Writes a manifest or index under its digest and, where given, a tag.
+    ///
+    /// A manifest with a `subject` is made to appear in that subject's
+    /// referrers, whatever the store needs for it.
+    async fn push_manifest(
+        &self,
+        descriptor: &Descriptor,
+        bytes: &[u8],
+        tag: Option<&str>,
+    ) -> Result<(), StoreError>;
+}
