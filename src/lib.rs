@@ -4,6 +4,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod crypto;
 pub mod evidence;
 pub mod image;
 pub mod limits;
