@@ -5,9 +5,12 @@
 )]
 
 pub mod crypto;
+pub mod envelope;
 pub mod evidence;
 pub mod image;
 pub mod limits;
 pub mod policy;
 #[cfg(feature = "registry")]
 pub mod store;
+pub mod trust;
+pub mod verify;
