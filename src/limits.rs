@@ -51,6 +51,13 @@ pub struct Limits {
     pub signature_bytes: u64,
     /// Signatures in one cosign `.sig` manifest (cosign's own cap).
     pub cosign_layers: usize,
+    /// Log entries, and timestamps, in one Sigstore bundle (sigstore-go's
+    /// caps, after GHSA-cq38-jh5f-37mq).
+    pub bundle_entries: usize,
+    /// Subjects of one in-toto statement (sigstore-go's cap).
+    pub statement_subjects: usize,
+    /// Digests of one subject of a statement (sigstore-go's cap).
+    pub subject_digests: usize,
     /// Attempts per request, the first included.
     pub attempts: u32,
     /// Redirects followed for one request.
@@ -87,6 +94,9 @@ impl Default for Limits {
             referrers_pages: 100,
             signature_bytes: 128 * MIB,
             cosign_layers: 1_000,
+            bundle_entries: 32,
+            statement_subjects: 1_024,
+            subject_digests: 32,
             attempts: 5,
             redirects: 5,
             idle_timeout: Duration::from_secs(30),
