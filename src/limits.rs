@@ -20,6 +20,13 @@ pub struct Limits {
     pub policy_bytes: u64,
     /// A key file: an RSA-4096 private key in PEM is under 4 KiB.
     pub key_bytes: u64,
+    /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
+    /// section 4.2, names this for especially critical keys. A few seconds.
+    pub kdf_iterations: u32,
+    /// Bytes that scrypt passes over for an encrypted key (128 * N * r * p).
+    /// RFC 7914's interactive example takes 16 MiB, OWASP's strongest advice
+    /// 128 MiB.
+    pub kdf_bytes: u64,
     /// Indexes inside indexes, the root counting as one. Real images nest
     /// twice at most.
     pub index_depth: usize,
@@ -81,6 +88,8 @@ impl Default for Limits {
             envelope_bytes: 16 * MIB,
             policy_bytes: MIB,
             key_bytes: 64 << 10,
+            kdf_iterations: 10_000_000,
+            kdf_bytes: 256 * MIB,
             index_depth: 4,
             tree_nodes: 10_000,
             json_depth: 64,
