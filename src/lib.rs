@@ -4,6 +4,8 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+#[cfg(feature = "registry")]
+pub mod engine;
 pub mod evidence;
 pub mod image;
 pub mod limits;
