@@ -50,6 +50,11 @@ pub struct Limits {
     pub zstd_window_log: u32,
     /// Entries of one layer's tar.
     pub tar_entries: usize,
+    /// Entries of an OCI archive's own tar: blobs of every image in it.
+    pub archive_entries: usize,
+    /// One extended header (pax, GNU long name) of an OCI archive's own tar:
+    /// a blob's name takes 141 bytes at most.
+    pub archive_header_bytes: u64,
     /// Descriptors taken from referrers lists of one subject.
     pub referrers: usize,
     /// Pages of one referrers listing.
@@ -99,6 +104,8 @@ impl Default for Limits {
             expansion_floor_bytes: 64 * MIB,
             zstd_window_log: 27,
             tar_entries: 4_000_000,
+            archive_entries: 100_000,
+            archive_header_bytes: 64 << 10,
             referrers: 5_000,
             referrers_pages: 100,
             signature_bytes: 128 * MIB,
