@@ -1,10 +1,13 @@
 //! From a document and evidence to a verdict. Pure: no IO, clock or network.
 
 pub mod glob;
+pub mod json;
 mod model;
+mod parse;
 pub mod schema;
 pub mod scope;
 mod verdict;
 
 pub use model::*;
+pub use parse::{Code, Problem, parse, render};
 pub use verdict::*;
