@@ -157,7 +157,7 @@ mod tests {
             (json!({"description": "x"}), "says nothing"),
             (json!({"type": ["string", "null"]}), "a string"),
             (json!({"type": "any"}), "none of the words"),
-            (json!({"minLength": 1}), "`type`"),
+            (json!({"minLength": 1}), "add \"type\""),
             (json!({"type": "string", "minimum": 1}), "says nothing about a string"),
             (json!({"type": "string", "format": "uri"}), "`pattern`"),
             (json!({"type": "string", "contentEncoding": "base64"}), "`pattern`"),
