@@ -1,6 +1,9 @@
 //! Where images live: registries, layouts, archives. Thin IO: raw bytes out,
 //! promises nothing; whoever asked hashes what came.
 
+pub mod auth;
+pub mod registry;
+
 use std::fmt;
 use std::sync::Arc;
 
