@@ -6,8 +6,6 @@
 
 pub mod crypto;
 pub mod envelope;
-#[cfg(feature = "registry")]
-pub mod engine;
 pub mod evidence;
 pub mod image;
 pub mod limits;

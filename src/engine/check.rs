@@ -88,7 +88,7 @@ impl Engine {
         let tree = fetch::read_tree(&image, depth, &self.limits, ask.progress).await?;
         let mut request = Request {
             reference: image.reference().clone(),
-            digest: tree.root().clone(),
+            digest: tree.root().digest.clone(),
             depth,
             incomplete: Vec::new(),
         };

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::{Error, load};
 use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
+use crate::store::auth::AuthFiles;
+use crate::store::registry::ClientIdentity;
 use crate::store::{Archive, Layout, Registry, RegistryOptions, Store, Target};
 
 /// How to reach registries. The default speaks HTTPS with the system's
@@ -124,15 +126,22 @@ pub(super) fn open_store(
 
 fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
     let read = |path: &PathBuf| load::read_file(path, limits.policy_bytes);
+    let credentials = match &access.auth_file {
+        Some(path) => AuthFiles::explicit(path),
+        None => AuthFiles::from_environment(),
+    };
     Ok(RegistryOptions {
         plain_http: access.plain_http,
-        ca: access.ca.as_ref().map(read).transpose()?,
-        client: match &access.client {
-            Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
+        ca: access.ca.iter().map(read).collect::<Result<_, _>>()?,
+        client_identity: match &access.client {
+            Some((certificate, key)) => {
+                Some(ClientIdentity { certificate: read(certificate)?, key: read(key)?.into() })
+            }
             None => None,
         },
-        auth_file: access.auth_file.clone(),
+        credentials: Arc::new(credentials),
         limits: limits.clone(),
+        notice: None,
     })
 }
 
