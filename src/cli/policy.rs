@@ -120,7 +120,13 @@ impl Check {
             let engine = Engine::load(file, &limits)?;
             for lint in policy::lint(engine.policy(), now) {
                 remarks += 1;
-                out.result(&format!("{}: {lint}", file.display()));
+                out.result(&format!(
+                    "{}: {} {}: {}",
+                    file.display(),
+                    lint.code,
+                    lint.about,
+                    lint.message
+                ));
             }
             out.note(&format!("{}: valid", file.display()));
         }
@@ -153,7 +159,8 @@ impl Fmt {
 
 impl Init {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let text = engine::starter(&self.name, &self.scope, &self.signers, &Limits::default())?;
+        let (now, limits) = (Timestamp::now(), Limits::default());
+        let text = engine::starter(&self.name, &self.scope, &self.signers, now, &limits)?;
         out.result(&text);
         Ok(Exit::Yes)
     }
@@ -210,6 +217,5 @@ impl Test {
 }
 
 fn problems(problems: &[policy::Problem], source: &[u8], file: &Path) -> Failure {
-    let source = String::from_utf8_lossy(source);
-    Failure::No(policy::render_all(problems, &source, &file.display().to_string()))
+    Failure::No(engine::render(problems, source, &file.display().to_string()))
 }

@@ -61,12 +61,7 @@ impl Image {
         source: &Source,
         name: Option<Reference>,
     ) -> Result<Self, Error> {
-        let (tag, digest) = match source {
-            Source::Registry(reference) => (reference.tag(), reference.digest()),
-            Source::Layout { tag, digest, .. } | Source::Archive { tag, digest, .. } => {
-                (tag.as_deref(), digest.as_ref())
-            }
-        };
+        let (tag, digest) = (source.tag(), source.digest());
         let named = name.is_some() || matches!(source, Source::Registry(_));
         Ok(Self {
             target: target(tag, digest),
@@ -146,7 +141,7 @@ fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
 }
 
 /// A digest outranks a tag, as it does for a runtime.
-fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
+pub(super) fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
     match (digest, tag) {
         (Some(digest), _) => Target::Digest(digest.clone()),
         (None, Some(tag)) => Target::Tag(tag.to_owned()),
@@ -164,7 +159,7 @@ fn reference(
         (Some(name), _) => (name.repository().clone(), name.tag().map(str::to_owned)),
         (None, Source::Registry(reference)) => return Ok(reference.clone()),
         (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
-            (local(Path::new(path)), None)
+            (local_name(Path::new(path)), None)
         }
     };
     // a layout's ref.name may be more than a tag; then it is no part of the name
@@ -173,7 +168,8 @@ fn reference(
     Ok(Reference::new(repository, tag, digest.cloned())?)
 }
 
-fn local(path: &Path) -> Repository {
+/// The name that an image of a local source goes by where nobody named it.
+pub fn local_name(path: &Path) -> Repository {
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Repository::local(&full.file_name().unwrap_or_default().to_string_lossy())
 }
