@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::attach::{push_bundle, push_cosign};
 use super::check::{Soundness, soundness};
-use super::{Error, Image, Progress, discover, fetch};
+use super::{Error, Image, Progress, discover, fetch, keys};
 use crate::crypto::Signer;
 use crate::envelope::{cosign, dsse, sigstore};
 use crate::evidence::{Facts, Format, Statement};
@@ -148,7 +148,7 @@ impl Job<'_> {
     }
 
     async fn sigstore(&self, subject: &Descriptor, payload: &[u8]) -> Result<Outcome, Error> {
-        let signature = self.signer.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(Error::from)?;
+        let signature = self.signer.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(keys::Error::from)?;
         let bundle = sigstore::bundle(payload, &signature, &self.signer.public_key().hint());
         let digest = subject.digest.clone();
         if !self.options.attach {
@@ -160,7 +160,7 @@ impl Job<'_> {
     }
 
     async fn cosign(&self, subject: &Descriptor, payload: Vec<u8>) -> Result<Outcome, Error> {
-        let signature = self.signer.sign(&payload).map_err(Error::from)?;
+        let signature = self.signer.sign(&payload).map_err(keys::Error::from)?;
         let layer = cosign::layer(&payload, &signature);
         let item =
             push_cosign(self.image.store(), &subject.digest, &layer, &payload, self.limits).await?;
