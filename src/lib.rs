@@ -10,6 +10,7 @@ pub mod evidence;
 pub mod image;
 pub mod limits;
 pub mod policy;
+pub mod report;
 #[cfg(feature = "registry")]
 pub mod store;
 pub mod trust;

@@ -7,10 +7,12 @@
 mod algorithm;
 mod key_id;
 pub mod pem;
+mod private;
 mod public_key;
 mod verify;
 
 pub use algorithm::{Curve, KeyAlgorithm, Scheme};
 pub use key_id::KeyId;
+pub use private::{KeyError, KeyFormat, Password, PrivateKey, Signer};
 pub use public_key::{PublicKey, PublicKeyError};
 pub use verify::InvalidSignature;
