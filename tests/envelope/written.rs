@@ -76,7 +76,7 @@ fn an_older_signature_goes_round() {
     let payload = cosign::payload(&image().digest, Some(&name()), &annotations());
     let layer = cosign::layer(&payload, &key.sign(&payload));
     let older = Descriptor::of(media_type::COSIGN_SIMPLE, b"another signature");
-    let written = cosign::manifest(&[older.clone()], &layer);
+    let written = cosign::manifest(std::slice::from_ref(&older), &layer);
 
     let layers = layers_of_tag(&written.manifest, &Limits::default()).unwrap();
     assert_eq!(layers, [older.clone(), layer.clone()], "what stood there stays");
