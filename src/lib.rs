@@ -5,6 +5,8 @@
 )]
 
 pub mod crypto;
+#[cfg(feature = "registry")]
+pub mod engine;
 pub mod evidence;
 pub mod image;
 pub mod limits;

@@ -1,0 +1,3 @@
+//! What ties the parts together, with IO.
+
+pub mod keys;
