@@ -11,6 +11,7 @@ use std::fmt;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use crate::crypto::KeyId;
 use crate::image::Digest;
 
 /// The formats in which signatures come. Closed: `match` it in full.
@@ -42,24 +43,6 @@ impl Format {
             Self::Simple => "simple",
             Self::Appc => "appc",
         }
-    }
-}
-
-/// A public key by what it is, not by how it was written: the SHA-256 of its
-/// canonical SubjectPublicKeyInfo (DER, named curve, uncompressed point).
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct KeyId(pub Digest);
-
-impl fmt::Display for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
-impl fmt::Debug for KeyId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

@@ -4,9 +4,16 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+pub mod crypto;
+pub mod envelope;
+#[cfg(feature = "registry")]
+pub mod engine;
 pub mod evidence;
 pub mod image;
 pub mod limits;
 pub mod policy;
+pub mod report;
 #[cfg(feature = "registry")]
 pub mod store;
+pub mod trust;
+pub mod verify;

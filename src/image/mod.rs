@@ -3,6 +3,7 @@
 
 mod descriptor;
 mod digest;
+pub mod json;
 pub mod media_type;
 mod reference;
 mod shape;

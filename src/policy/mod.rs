@@ -1,10 +1,12 @@
 //! From a document and evidence to a verdict. Pure: no IO, clock or network.
 
+mod decide;
 pub mod glob;
 mod model;
 pub mod schema;
 pub mod scope;
 mod verdict;
 
+pub use decide::{Matched, Selected, required_depth, simulate, wanted_subjects};
 pub use model::*;
 pub use verdict::*;

@@ -1,0 +1,18 @@
+//! Keys and signatures: the only importer of cryptography crates. Pure:
+//! bytes in, an answer out.
+//!
+//! A signature that does not hold is [`InvalidSignature`] and nothing more:
+//! why it does not hold is of use to nobody but an attacker.
+
+mod algorithm;
+mod key_id;
+pub mod pem;
+mod private;
+mod public_key;
+mod verify;
+
+pub use algorithm::{Curve, KeyAlgorithm, Scheme};
+pub use key_id::KeyId;
+pub use private::{KeyError, KeyFormat, Password, PrivateKey, Signer};
+pub use public_key::{PublicKey, PublicKeyError};
+pub use verify::InvalidSignature;
