@@ -7,7 +7,7 @@ use jiff::Timestamp;
 
 use super::access::{AccessArgs, NameArg};
 use super::exit::{Exit, Failure};
-use super::key::{KeyArg, passphrase};
+use super::key::KeyArg;
 use super::output::Output;
 use super::progress::Bar;
 use super::verify::pair;
@@ -80,7 +80,7 @@ impl Sign {
                 "`--output-bundle` writes Sigstore bundles only; leave `--format` out".to_owned(),
             ));
         }
-        let signer = self.key.signer(&mut passphrase, &limits, out)?;
+        let signer = self.key.signer(&limits, out)?;
         let bar = Bar::new(out);
         let options = SignOptions {
             annotations: self.annotation.iter().cloned().collect(),

@@ -6,9 +6,9 @@ use super::access::{AccessArgs, NameArg};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::verify::Form;
-use crate::engine;
+use crate::engine::{self, Entry, Listing};
 use crate::limits::Limits;
-use crate::report;
+use crate::report::escaped;
 
 /// List what is attached to an image, unverified
 ///
@@ -34,9 +34,38 @@ impl Signatures {
         let image = self.access.open(&self.image, &self.name, &limits)?;
         let listing = engine::block_on(engine::signatures(&image, &limits))?;
         out.result(&match self.output {
-            Form::Text => report::listing_text(&listing),
-            Form::Json => report::listing_json(&listing),
+            Form::Text => text(&listing),
+            Form::Json => serde_json::to_string_pretty(&listing).unwrap_or_default(),
         });
         Ok(Exit::Yes)
     }
+}
+
+fn text(listing: &Listing) -> String {
+    let mut lines = vec![format!("{}  (nothing below is verified)", listing.digest)];
+    for entry in &listing.entries {
+        lines.push(format!("  {}", escaped(&entry.item)));
+        lines.extend(describe(entry).into_iter().map(|line| format!("    {line}")));
+    }
+    if listing.entries.is_empty() {
+        lines.push("  nothing is attached".to_owned());
+    }
+    lines.extend(listing.incomplete.iter().map(|why| format!("  not listed in full: {}", escaped(why))));
+    lines.join("\n")
+}
+
+fn describe(entry: &Entry) -> Vec<String> {
+    let Some(says) = &entry.unverified else {
+        return entry.unreadable.iter().map(|why| escaped(why)).collect();
+    };
+    let mut lines = vec![format!("format  {}", says.format.as_str())];
+    lines.extend(says.hint.iter().map(|hint| format!("key     {}", escaped(hint))));
+    lines.extend(says.predicate_type.iter().map(|kind| format!("type    {}", escaped(kind))));
+    for subject in &says.subjects {
+        lines.push(format!("subject {}", escaped(&subject.digests.join(" "))));
+        lines.extend(subject.name.iter().map(|name| format!("name    {}", escaped(name))));
+        let annotations = subject.annotations.iter();
+        lines.extend(annotations.map(|(k, v)| format!("        {}={}", escaped(k), escaped(v))));
+    }
+    lines
 }

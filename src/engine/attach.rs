@@ -5,8 +5,8 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Error, Image, discover, fetch};
-use crate::envelope::{Candidate, Description, cosign, sigstore};
-use crate::image::{Depth, Descriptor, Digest, Manifest, media_type};
+use crate::envelope::{self, Candidate, Description, cosign, describe, sigstore};
+use crate::image::{Depth, Descriptor, Digest, media_type};
 use crate::limits::Limits;
 use crate::store::{Blob, Store, StoreError, Target};
 
@@ -24,21 +24,23 @@ pub async fn attach(
     created: Timestamp,
     limits: &Limits,
 ) -> Result<(Digest, String), Error> {
-    let candidate = Candidate::sigstore("the bundle".to_owned(), bundle.to_vec());
-    let description = Description::of(&candidate, limits)
+    let candidate = Candidate::bundle("the bundle", bundle.to_vec());
+    let description = describe(&candidate, limits)
         .map_err(|reason| Error::Invalid(format!("the bundle cannot be attached: {reason}")))?;
+    // where a thing is stored is no matter of trust: `verify` judges it there
+    let description = description.unverified();
+    let about: Vec<_> = description.subjects.iter().flat_map(|s| s.digests.clone()).collect();
     let tree = fetch::read_tree(image, Depth::Manifests, limits, &super::Silent).await?;
-    let node = tree.shape().nodes.iter().find(|n| description.is_about(&n.digest));
-    let Some(node) = node else {
+    let Some(node) = tree.shape().nodes.iter().find(|n| about.contains(&n.digest)) else {
         return Err(Error::Invalid(format!(
             "the bundle is about {}, not about {} or a manifest in it",
-            description.subjects().join(", "),
+            about.join(", "),
             tree.root()
         )));
     };
     let digest: Digest = node.digest.parse().map_err(|e| Error::Broken(format!("{e}")))?;
     let subject = Descriptor::new(node.media_type.clone(), digest.clone(), node.size);
-    let kind = description.predicate_type().unwrap_or(sigstore::SIGNATURE);
+    let kind = description.predicate_type.as_deref().unwrap_or(sigstore::SIGN_PREDICATE);
     let item = push_bundle(image.store(), &subject, bundle, kind, created).await?;
     Ok((digest, item))
 }
@@ -71,17 +73,18 @@ pub(super) async fn push_cosign(
     payload: &[u8],
     limits: &Limits,
 ) -> Result<String, Error> {
-    let tag = format!("{}-{}.sig", subject.algorithm(), subject.hex());
+    let tag = cosign::tag(subject);
     push_small(store, layer, payload).await?;
     for _ in 0..TAG_ATTEMPTS {
         let layers = signature_layers(store, &tag, limits).await?;
         if layers.iter().any(|l| l == layer) {
             return Ok(tag);
         }
-        let (manifest, config) = cosign::manifest(&layers, layer);
-        push_small(store, &Descriptor::of(media_type::OCI_CONFIG, &config), &config).await?;
-        let descriptor = Descriptor::of(media_type::OCI_MANIFEST, &manifest);
-        store.push_manifest(&descriptor, &manifest, Some(&tag)).await?;
+        let written = cosign::manifest(&layers, layer);
+        let config = Descriptor::of(media_type::OCI_CONFIG, &written.config);
+        push_small(store, &config, &written.config).await?;
+        let descriptor = Descriptor::of(media_type::OCI_MANIFEST, &written.manifest);
+        store.push_manifest(&descriptor, &written.manifest, Some(&tag)).await?;
         if signature_layers(store, &tag, limits).await?.iter().any(|l| l == layer) {
             return Ok(tag);
         }
@@ -102,10 +105,8 @@ async fn signature_layers(
         Err(StoreError::Absent { .. }) => return Ok(Vec::new()),
         Err(error) => return Err(error.into()),
     };
-    let manifest = Manifest::parse(&raw.bytes, raw.media_type.as_deref(), limits)
-        .map_err(|e| Error::Incomplete(format!("tag `{tag}` holds no signatures: {e}")))?;
-    let layers = manifest.layers().iter().map(|layer| layer.known());
-    layers.collect::<Result<_, _>>().map_err(|e| Error::Incomplete(format!("tag `{tag}`: {e}")))
+    envelope::layers_of_tag(&raw.bytes, limits)
+        .map_err(|reason| Error::Incomplete(format!("tag `{tag}` holds no signatures: {reason}")))
 }
 
 async fn push_small(store: &dyn Store, descriptor: &Descriptor, bytes: &[u8]) -> Result<(), Error> {
@@ -151,13 +152,12 @@ pub async fn signatures(image: &Image, limits: &Limits) -> Result<Listing, Error
     let mut entries = Vec::new();
     while let Some(finds) = listed.next_finds().await? {
         entries.extend(finds.into_iter().map(|find| match find {
-            Ok(candidate) => match Description::of(&candidate, limits) {
-                Ok(description) => Entry {
-                    item: candidate.item().to_owned(),
-                    unverified: Some(description),
-                    unreadable: None,
-                },
-                Err(why) => unreadable(candidate.item().to_owned(), &why.to_string()),
+            Ok(candidate) => match describe(&candidate, limits) {
+                Ok(found) => {
+                    let unverified = Some(found.unverified().clone());
+                    Entry { item: candidate.item, unverified, unreadable: None }
+                }
+                Err(why) => unreadable(candidate.item, &why.to_string()),
             },
             Err(rejection) => unreadable(rejection.item, &rejection.reason.to_string()),
         }));

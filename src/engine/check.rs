@@ -6,7 +6,7 @@ use super::discover::{self, Gathered};
 use super::{Error, Image, Progress, fetch};
 use crate::image::{Depth, Digest, ImageTree, NodeState, Shape};
 use crate::limits::Limits;
-use crate::policy::{self, Policy, Request, Verdict};
+use crate::policy::{self, Decision, Policy, Request, Verdict};
 use crate::trust::Trust;
 
 /// A policy, the keys it trusts, and bounds: what decides. Immutable, shared
@@ -83,7 +83,7 @@ impl Engine {
             Some(parent) => parent_of(image, parent, &self.limits).await?,
             None => image.clone(),
         };
-        let asked = policy::required_depth(&self.policy, image.reference().repository(), now);
+        let asked = policy::required_depth(&self.policy, image.reference().repository());
         let depth = ask.depth.max(asked.unwrap_or(ask.depth));
         let tree = fetch::read_tree(&image, depth, &self.limits, ask.progress).await?;
         let mut request = Request {
@@ -112,11 +112,11 @@ impl Engine {
         now: Timestamp,
     ) -> Result<Gathered, Error> {
         let mut gathered = Gathered::default();
-        for subject in policy::wanted_subjects(&self.policy, request, tree.shape(), now) {
+        for subject in policy::wanted_subjects(&self.policy, request, tree.shape()) {
             let mut listed = discover::list(image.store(), &subject, &self.limits).await?;
             while let Some(batch) = listed.next_batch(&self.trust).await? {
                 gathered.extend(batch);
-                if listed.is_long() && self.decide(request, tree, &gathered, now).is_allow() {
+                if listed.is_long() && self.decide(request, tree, &gathered, now).decision == Decision::Allow {
                     return Ok(gathered);
                 }
             }

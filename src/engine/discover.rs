@@ -8,10 +8,10 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::Error;
-use super::fetch::{self, Fetched};
-use crate::envelope::{self, Candidate};
+use super::fetch;
+use crate::envelope::{self, Candidate, cosign};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
-use crate::image::{self, Descriptor, Digest, Manifest, media_type};
+use crate::image::{Descriptor, Digest, media_type};
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, Target};
 use crate::trust::Trust;
@@ -75,8 +75,11 @@ pub(super) async fn list<'a>(
         referrers.entries.truncate(limits.referrers);
         incomplete.push(format!("more than {} referrers of {subject}", limits.referrers));
     }
-    let tag = format!("{}-{}.sig", subject.algorithm(), subject.hex());
-    let places: Vec<_> = std::iter::once(Place::SignatureTag(tag))
+    // a tag has 128 characters at most, so SHA-512 subjects have no such tag
+    let tag = Some(cosign::tag(subject)).filter(|tag| tag.len() <= 128);
+    let places: Vec<_> = tag
+        .map(Place::SignatureTag)
+        .into_iter()
         .chain(referrers.entries.into_iter().map(Place::Referrer))
         .collect();
     Ok(Listed {
@@ -94,8 +97,8 @@ pub(super) async fn list<'a>(
 /// field is a copy that the registry or any pusher made, so none is left out.
 fn unlikely(descriptor: &Descriptor) -> bool {
     match descriptor.artifact_type.as_deref() {
-        None | Some(media_type::OCI_EMPTY) => false,
-        Some(kind) => !envelope::is_artifact_type(kind),
+        None | Some(media_type::OCI_EMPTY | media_type::COSIGN_ARTIFACT) => false,
+        Some(kind) => !kind.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX),
     }
 }
 
@@ -181,32 +184,27 @@ impl Listed<'_> {
             read.reject(&item, Reason::Corrupt(why));
             return read;
         }
-        match Manifest::parse(&raw.bytes, raw.media_type.as_deref(), self.limits) {
-            Ok(manifest) => self.read_layers(&item, &manifest, listed.is_some(), &mut read).await,
-            Err(error) => read.reject(&item, Reason::Malformed(error.to_string())),
+        let layers = match &listed {
+            Some(_) => envelope::layers_of_referrer(&raw.bytes, &self.subject, self.limits),
+            None => envelope::layers_of_tag(&raw.bytes, self.limits),
+        };
+        match layers {
+            Ok(layers) => self.read_layers(&item, &layers, &mut read).await,
+            Err(reason) => read.reject(&item, reason),
         }
         read
     }
 
-    /// Fetches the layers of a manifest that holds signatures.
-    async fn read_layers(&self, item: &str, manifest: &Manifest, refers: bool, read: &mut Read) {
-        let subject = manifest.subject().map(|s| s.digest.clone());
-        if refers && subject.as_ref() != Some(&self.subject) {
-            let what = subject.map_or("no subject".to_owned(), |s| s.to_string());
-            return read.reject(item, Reason::WrongSubject(what));
-        }
-        let layers = match envelope::signature_layers(manifest, self.limits) {
-            Ok(layers) => layers,
-            Err(reason) => return read.reject(item, reason),
-        };
+    /// Fetches the blobs that hold signatures.
+    async fn read_layers(&self, item: &str, layers: &[Descriptor], read: &mut Read) {
         for (position, layer) in layers.iter().enumerate() {
-            let item = if layers.len() == 1 { item.to_owned() } else { format!("{item}#{position}") };
+            let one = layers.len() == 1;
+            let item = if one { item.to_owned() } else { format!("{item}#{position}") };
             match fetch::small_blob(self.store, layer, self.limits.envelope_bytes).await {
-                Ok(Fetched::Good(bytes)) => {
+                Ok(bytes) => {
                     read.bytes += bytes.len() as u64;
-                    read.finds.push(Candidate::from_layer(item, layer, bytes));
+                    read.finds.push(Candidate::listed(item, layer, bytes));
                 }
-                Ok(Fetched::Wrong(why)) => read.reject(&item, Reason::Corrupt(why)),
                 Err(error) => read.failed(&item, &error),
             }
         }

@@ -15,7 +15,7 @@ mod progress;
 mod sign;
 mod transfer;
 
-pub use attach::{Listing, attach, signatures};
+pub use attach::{Entry, Listing, attach, signatures};
 pub use check::{Ask, Engine, Soundness, soundness};
 pub use error::Error;
 pub use fetch::read_tree;

@@ -155,7 +155,7 @@ impl Job<'_> {
             return Ok(Outcome::Signed { subject: digest, bundle });
         }
         let created = self.options.created;
-        let item = push_bundle(self.image.store(), subject, &bundle, sigstore::SIGNATURE, created).await?;
+        let item = push_bundle(self.image.store(), subject, &bundle, sigstore::SIGN_PREDICATE, created).await?;
         Ok(Outcome::Attached { subject: digest, item })
     }
 

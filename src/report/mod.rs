@@ -8,8 +8,10 @@ mod escape;
 mod explain;
 mod json;
 mod text;
+mod tree;
 
 pub use escape::escaped;
 pub use explain::explain;
 pub use json::json;
 pub use text::{Style, text};
+pub use tree::{tree_json, tree_text};

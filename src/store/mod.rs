@@ -2,9 +2,11 @@
 //! promises nothing; whoever asked hashes what came.
 
 mod archive;
+pub mod auth;
 mod chunks;
 mod layout;
 mod memory;
+pub mod registry;
 
 use std::fmt;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ pub use archive::{Archive, write_archive};
 pub use chunks::chunks;
 pub use layout::Layout;
 pub use memory::Memory;
+pub use registry::{Registry, RegistryOptions};
 
 /// Bytes of a chunk of a stream.
 pub type Chunk = bytes::Bytes;
