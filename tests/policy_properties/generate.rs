@@ -19,6 +19,8 @@ use serde_json::{Value, json};
 #[derive(Debug, Clone)]
 pub struct World {
     pub policy: Value,
+    /// The policy, loaded.
+    pub linked: Policy,
     pub request: Request,
     pub shape: Shape,
     pub facts: Vec<Facts>,
@@ -76,33 +78,28 @@ pub fn load(policy: &Value) -> Option<Policy> {
 }
 
 pub fn world() -> impl Strategy<Value = World> {
-    (policy(), request(), shape(), any::<[Index; 2]>(), 3..7i64)
-        .prop_filter_map("the policy loads", |(policy, request, shape, _, now)| {
-            load(&policy).map(|_| (policy, request, shape, now))
+    (policy(), request(), shape(), 3..7i64)
+        .prop_filter_map("the policy loads", |(policy, request, shape, now)| {
+            let linked = load(&policy)?;
+            Some(World { policy, linked, request, shape, facts: Vec::new(), now: hour(now) })
         })
-        .prop_flat_map(|(policy, mut request, shape, now)| {
-            request.digest = shape.nodes[0].digest.parse().unwrap();
-            let facts = prop::collection::vec(facts(&shape, &request), 0..7);
-            (Just(policy), Just(request), Just(shape), facts, Just(hour(now)))
+        .prop_flat_map(|world| {
+            let facts = prop::collection::vec(facts(&world.shape, &world.request), 2..9);
+            (Just(world), facts)
         })
-        .prop_map(|(policy, request, shape, facts, now)| World {
-            policy,
-            request,
-            shape,
-            facts,
-            now,
-        })
+        .prop_map(|(world, facts)| World { facts, ..world })
 }
 
 /// A policy's JSON; some are refused when they are loaded.
 pub fn policy() -> impl Strategy<Value = Value> {
-    let scopes = subsequence(SCOPES.to_vec(), 1..4);
+    let wide = prop::bool::weighted(0.7).prop_map(|wide| vec!["**"; usize::from(wide)]);
+    let scopes = (wide, subsequence(SCOPES[1..].to_vec(), 1..4)).prop_map(|(a, b)| [a, b].concat());
     let baseline = prop::collection::vec((subsequence(SCOPES.to_vec(), 1..3), rule(true)), 0..2);
-    let rules = (scopes, prop::collection::vec(rule(false), 3));
+    let rules = (scopes, prop::collection::vec(rule(false), 4));
     let times = (sometimes(1, hours()), sometimes(1, hours()));
     let exceptions = prop::collection::vec(exception(), 0..3);
-    (rules, baseline, times, sometimes(2, revocation()), exceptions, any::<bool>())
-        .prop_map(|((scopes, rules), baseline, (issued, expires), revoked, exceptions, mirror)| {
+    (rules, baseline, times, sometimes(2, revocation()), exceptions, any::<bool>()).prop_map(
+        |((scopes, rules), baseline, (issued, expires), revoked, exceptions, mirror)| {
             let mut policy = json!({"ocisign": "policy/1", "name": "generated"});
             policy["signers"] = signers();
             let rules = scopes.iter().map(|s| vec![*s]).zip(rules);
@@ -113,12 +110,13 @@ pub fn policy() -> impl Strategy<Value = Value> {
             if mirror {
                 policy["mirrors"] = json!({"mirror.test/hub": "r.example/a"});
             }
-            put(&mut policy, "issued", issued.map(|h| json!(hour(h - 5).to_string())));
+            put(&mut policy, "issued", issued.map(|h| json!(hour(h - 2).to_string())));
             put(&mut policy, "expires", expires.map(|h| json!(hour(h + 2).to_string())));
             put(&mut policy, "revoked", revoked.map(|r| json!([r])));
             waive(&mut policy, exceptions);
             policy
-        })
+        },
+    )
 }
 
 fn signers() -> Value {
@@ -356,11 +354,11 @@ pub fn request() -> impl Strategy<Value = Request> {
 /// children and one more index.
 pub fn shape() -> impl Strategy<Value = Shape> {
     let depth = prop_oneof![
-        1 => Just(Depth::Manifests), 5 => Just(Depth::Layers), 3 => Just(Depth::Contents)
+        1 => Just(Depth::Manifests), 4 => Just(Depth::Layers), 8 => Just(Depth::Contents)
     ];
     let child = prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2), 1 => Just(3)];
     let children = prop::collection::vec((child, image_of()), 0..4);
-    let damage = sometimes(1, (any::<Index>(), 0..9u8));
+    let damage = prop::option::weighted(0.07, (any::<Index>(), 0..9u8));
     (depth, any::<bool>(), image_of(), children, damage).prop_map(
         |(depth, single, image, children, damage)| {
             let mut shape = Shape { depth, nodes: Vec::new() };
@@ -550,7 +548,8 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
             claims: Claims {
                 subject: Subject {
                     digest,
-                    size: [Some(size), None, Some(size + u64::from(how == 2))][usize::from(how % 3)],
+                    size: [Some(size), None, Some(size + u64::from(how == 2))]
+                        [usize::from(how % 3)],
                     media_type: (how % 2 == 0).then_some(media),
                 },
                 name,

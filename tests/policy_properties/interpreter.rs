@@ -64,14 +64,17 @@ impl<'a> Judge<'a> {
         let Some(rule) = self.rule() else { return answer(Decision::Deny, Row::NoRule) };
         let baseline: Vec<_> = self.document.baseline.iter().filter(|r| self.matches(r)).collect();
         let all: Vec<&Rule> = [rule].into_iter().chain(baseline).collect();
-        let answer = |decision, row| Meaning { rule: Some(rule.id.clone()), ..answer(decision, row) };
-        let would_deny = self.would_deny(&all);
-        let answer =
-            |decision, row| Meaning { would_deny: would_deny.clone(), ..answer(decision, row) };
         // row 4
-        if all.iter().any(|rule| matches!(rule.action, Action::Reject { .. })) {
-            return answer(Decision::Deny, Row::Rejected);
+        let rejects = |rule: &Rule| matches!(rule.action, Action::Reject { .. });
+        if all.iter().any(|rule| rejects(rule)) {
+            let rule = rejects(rule).then(|| rule.id.clone());
+            return Meaning { rule, ..answer(Decision::Deny, Row::Rejected) };
         }
+        let answer = |decision, row| Meaning {
+            rule: Some(rule.id.clone()),
+            would_deny: self.would_deny(&all),
+            ..answer(decision, row)
+        };
         // how deep the tree must be known, and whether it is
         let depth = all.iter().filter_map(|rule| depth(rule)).chain([self.world.request.depth]);
         let depth = depth.max().unwrap();
@@ -314,9 +317,8 @@ impl<'a> Judge<'a> {
 
     fn seen(&self) -> Vec<usize> {
         let nodes = 0..self.world.shape.nodes.len();
-        let attached = |at: usize| {
-            self.path(at).iter().any(|at| self.world.shape.is_attachment(*at))
-        };
+        let attached =
+            |at: usize| self.path(at).iter().any(|at| self.world.shape.is_attachment(*at));
         nodes.filter(|at| !attached(*at)).collect()
     }
 
@@ -357,9 +359,10 @@ impl<'a> Judge<'a> {
         let empty = ask.layer_types.is_none()
             || ask.allow_empty
             || manifests.iter().all(|at| below(**at, NodeKind::Layer).next().is_some());
-        let limits = indexes.iter().all(|at| {
-            ask.max_depth.is_none_or(|most| self.path(**at).len() as u64 <= most)
-        }) && ask.max_manifests.is_none_or(|most| (indexes.len() + leaves.len()) as u64 <= most)
+        let limits = indexes
+            .iter()
+            .all(|at| ask.max_depth.is_none_or(|most| self.path(**at).len() as u64 <= most))
+            && ask.max_manifests.is_none_or(|most| (indexes.len() + leaves.len()) as u64 <= most)
             && manifests.iter().all(|at| {
                 let count = below(**at, NodeKind::Layer).count() as u64;
                 ask.max_layers.is_none_or(|most| count <= most)
@@ -372,9 +375,9 @@ impl<'a> Judge<'a> {
         });
         // the generated schema asks for the user 1000
         let configured = ask.config.is_none()
-            || configs.iter().all(|at| {
-                nodes[**at].json.as_ref().is_some_and(|json| json["User"] == "1000")
-            });
+            || configs
+                .iter()
+                .all(|at| nodes[**at].json.as_ref().is_some_and(|json| json["User"] == "1000"));
         let inside = ask.config_types.is_some()
             || ask.artifact_types.is_some()
             || ask.platforms_allow.is_some()
@@ -382,11 +385,17 @@ impl<'a> Judge<'a> {
         let layered = ask.layer_types.is_some();
         let limited = ask.max_layers.is_some() || ask.max_layer_bytes.is_some();
         // what is not looked into passes only by its type
-        let read = ask.manifest_types.is_some()
-            || opaque.is_empty()
-            || !(inside || layered || limited);
+        let read =
+            ask.manifest_types.is_some() || opaque.is_empty() || !(inside || layered || limited);
         let some = !leaves.is_empty() || !(inside || (layered && !ask.allow_empty));
-        types && empty && limits && here && annotated && configured && read && some
+        types
+            && empty
+            && limits
+            && here
+            && annotated
+            && configured
+            && read
+            && some
             && self.platforms(ask, &manifests, &opaque)
     }
 

@@ -57,8 +57,9 @@ fn allows(verdict: &Verdict) -> bool {
     verdict.decision == Decision::Allow
 }
 
+/// Loads a policy that was changed.
 fn loaded(world: &World) -> Policy {
-    load(&world.policy).expect("worlds are generated with policies that load")
+    load(&world.policy).expect("the changed policy loads too")
 }
 
 fn rules(verdict: &Verdict) -> impl Iterator<Item = &RuleOutcome> {
@@ -105,9 +106,9 @@ fn world_and_more() -> impl Strategy<Value = (World, Vec<Facts>)> {
 #[test]
 fn the_engine_means_what_the_interpreter_says() {
     for_all(1500, 15, world(), |world| {
-        let policy = loaded(&world);
-        let verdict = judge(&policy, &world);
-        let meaning = interpreter::meaning(&policy, &world);
+        let policy = &world.linked;
+        let verdict = judge(policy, &world);
+        let meaning = interpreter::meaning(policy, &world);
         prop_assert_eq!(verdict.decision, meaning.decision, "{:#?}", verdict);
         prop_assert_eq!(verdict.row, meaning.row, "{:#?}", verdict);
         prop_assert_eq!(verdict.rule.as_ref().map(|r| r.id.clone()), meaning.rule);
@@ -122,7 +123,7 @@ fn the_worlds_reach_every_row() {
     let mut runner = TestRunner::deterministic();
     for _ in 0..1500 {
         let world = world().new_tree(&mut runner).unwrap().current();
-        seen.insert(judge(&loaded(&world), &world).row);
+        seen.insert(judge(&world.linked, &world).row);
     }
     assert_eq!(seen.len(), 9, "{seen:?}");
 }
@@ -137,7 +138,7 @@ fn p1_order_and_copies_change_nothing() {
     });
     for_all(300, 10, shuffled, |(world, mixed, reverse)| {
         let rejections = [rejection("b", Reason::BadSignature), rejection("a", other())];
-        let verdict = judge_with(&loaded(&world), &world, &rejections);
+        let verdict = judge_with(&world.linked, &world, &rejections);
         let mut other = world.clone();
         other.facts = mixed;
         if reverse {
@@ -173,9 +174,9 @@ fn reverse_lists(policy: &mut Value) {
 #[test]
 fn p2_more_evidence_never_takes_an_allow_away() {
     for_all(400, 10, world_and_more(), |(world, more)| {
-        let policy = loaded(&world);
-        let before = judge(&policy, &world);
-        let after = judge(&policy, &with_facts(&world, more));
+        let policy = &world.linked;
+        let before = judge(policy, &world);
+        let after = judge(policy, &with_facts(&world, more));
         prop_assert!(!allows(&before) || allows(&after), "{before:#?} {after:#?}");
         Ok(allows(&before))
     });
@@ -189,9 +190,9 @@ fn p3_noise_changes_nothing() {
         for facts in &mut noise {
             facts.signer = Signer::Key { key: key(STRANGER) };
         }
-        let policy = loaded(&world);
-        let before = judge(&policy, &world);
-        let after = judge(&policy, &with_facts(&world, noise));
+        let policy = &world.linked;
+        let before = judge(policy, &world);
+        let after = judge(policy, &with_facts(&world, noise));
         prop_assert_eq!(counted(&before), counted(&after));
         Ok(allows(&before))
     });
@@ -205,9 +206,9 @@ fn p4_a_signer_speaks_for_itself_alone() {
         for facts in &mut more {
             facts.signer = Signer::Key { key: key(2) }; // bo's
         }
-        let policy = loaded(&world);
-        let (before, added) = (judge(&policy, &world), with_facts(&world, more));
-        let after = judge(&policy, &added);
+        let policy = &world.linked;
+        let (before, added) = (judge(policy, &world), with_facts(&world, more));
+        let after = judge(policy, &added);
         let mut told = false;
         for ((id, old), (_, new)) in checks(&before).into_iter().zip(checks(&after)) {
             let of_bo = old.need.contains("bo") || !old.branches.is_empty();
@@ -226,8 +227,8 @@ fn p4_a_signer_speaks_for_itself_alone() {
 #[test]
 fn p5_every_allow_has_its_reason() {
     for_all(400, 15, world(), |world| {
-        let policy = loaded(&world);
-        let verdict = judge(&policy, &world);
+        let policy = &world.linked;
+        let verdict = judge(policy, &world);
         if !allows(&verdict) {
             return Ok(false);
         }
@@ -249,8 +250,8 @@ fn p5_every_allow_has_its_reason() {
 #[test]
 fn p6_people_are_counted_and_not_signatures() {
     for_all(400, 10, world(), |world| {
-        let policy = loaded(&world);
-        let verdict = judge(&policy, &world);
+        let policy = &world.linked;
+        let verdict = judge(policy, &world);
         let mut copies = world.clone();
         for (at, mut copy) in world.facts.iter().cloned().enumerate() {
             copy.item = format!("copy {at}");
@@ -258,10 +259,10 @@ fn p6_people_are_counted_and_not_signatures() {
             copy.claims.annotations.insert("n".to_owned(), at.to_string());
             copies.facts.push(copy);
         }
-        let again = judge(&policy, &copies);
+        let again = judge(policy, &copies);
         prop_assert_eq!(verdict.decision, again.decision);
         let mut told = false;
-        let asked = thresholds(&policy);
+        let asked = thresholds(policy);
         for ((id, one), (_, two)) in checks(&verdict).into_iter().zip(checks(&again)) {
             prop_assert_eq!(one.held, two.held, "{}", &id);
             prop_assert_eq!(votes(one), votes(two), "{}", &id);
@@ -314,7 +315,7 @@ fn p7_stricter_is_stricter() {
         }
         // a raised threshold may be one that no loaded policy can have
         let Some(policy) = load(&strict.policy) else { return Ok(false) };
-        let (loose, strict) = (judge(&loaded(&world), &world), judge(&policy, &strict));
+        let (loose, strict) = (judge(&world.linked, &world), judge(&policy, &strict));
         prop_assert!(allows(&loose) || !allows(&strict), "{loose:#?} {strict:#?}");
         Ok(allows(&loose))
     });
@@ -382,7 +383,7 @@ fn collect_signed<'a>(value: &'a mut Value, found: &mut Vec<&'a mut Value>) {
 #[test]
 fn p9_the_smallest_matching_scope_decides() {
     for_all(300, 60, world(), |world| {
-        let policy = loaded(&world);
+        let policy = &world.linked;
         let name = world.request.reference.repository();
         let entries: Vec<(&str, &Scope)> = policy
             .document()
@@ -400,10 +401,14 @@ fn p9_the_smallest_matching_scope_decides() {
         let smallest = matching.min_by_key(|(_, scope)| {
             entries.iter().filter(|(_, other)| scope.contains(other)).count()
         });
-        let verdict = judge(&policy, &world);
+        let verdict = judge(policy, &world);
         let read = !matches!(
             verdict.row,
-            Row::PolicyExpired | Row::PolicyNotYetValid | Row::Integrity | Row::Revoked
+            Row::PolicyExpired
+                | Row::PolicyNotYetValid
+                | Row::Integrity
+                | Row::Revoked
+                | Row::Rejected
         );
         if read {
             let chosen = verdict.rule.as_ref().map(|rule| (rule.id.as_str(), rule.scope.clone()));
@@ -419,12 +424,12 @@ fn p9_the_smallest_matching_scope_decides() {
 fn p10_a_wrong_node_is_denied_by_every_policy() {
     let broken = (world(), any::<Index>(), 0..5usize);
     for_all(400, 10, broken, |(world, at, how)| {
-        let policy = loaded(&world);
-        let before = judge(&policy, &world);
-        let mut broken = world;
+        let policy = &world.linked;
+        let before = judge(policy, &world);
+        let mut broken = world.clone();
         let at = at.index(broken.shape.nodes.len());
         broken.shape.nodes[at].state = states()[how].clone();
-        let after = judge(&policy, &broken);
+        let after = judge(policy, &broken);
         let timely = !matches!(after.row, Row::PolicyExpired | Row::PolicyNotYetValid);
         prop_assert_eq!(after.decision, Decision::Deny);
         prop_assert!(!timely || after.row == Row::Integrity, "{after:#?}");

@@ -93,7 +93,7 @@ fn verdict(
 ) -> Verdict {
     let document = context.document();
     let row = table::row(&case);
-    let judged = if reads_rules(row) { judged } else { rules::Judged::default() };
+    let judged = told(row, judged);
     Verdict {
         version: super::VERDICT_VERSION,
         decision: table::decision(row),
@@ -117,12 +117,17 @@ fn verdict(
     }
 }
 
-/// Rows 0 to 2 are answered before any rule is looked at, so the verdict
-/// shows none.
-fn reads_rules(row: Row) -> bool {
+/// What the verdict tells of the rules. Rows 0 to 4 are answered without
+/// evidence, so the checks have nothing to say there.
+fn told(row: Row, judged: rules::Judged) -> rules::Judged {
     match row {
-        Row::PolicyExpired | Row::PolicyNotYetValid | Row::Integrity | Row::Revoked => false,
-        Row::NoRule | Row::Rejected | Row::Holds | Row::Checks | Row::Incomplete => true,
+        Row::PolicyExpired
+        | Row::PolicyNotYetValid
+        | Row::Integrity
+        | Row::Revoked
+        | Row::NoRule => rules::Judged::default(),
+        Row::Rejected => judged.only_rejecting(),
+        Row::Holds | Row::Checks | Row::Incomplete => judged,
     }
 }
 

@@ -36,6 +36,15 @@ impl Judged {
         self.rule.iter().chain(&self.baseline)
     }
 
+    /// The rules that say `reject`, without the others.
+    pub(super) fn only_rejecting(mut self) -> Self {
+        // of `accept` and `reject`, which have a reason, only one holds
+        let rejects = |rule: &RuleOutcome| !rule.held && rule.reason.is_some();
+        self.rule = self.rule.filter(rejects);
+        self.baseline.retain(rejects);
+        self
+    }
+
     /// What audit let through, as `rule/check`.
     pub(super) fn would_deny(&self) -> Vec<String> {
         let audited = self.outcomes().filter(|rule| rule.audit_until.is_some());
