@@ -47,7 +47,11 @@ impl Copy {
             &limits,
         ))?;
         for skipped in &copied.skipped {
-            out.warning(&format!("{} was not copied: {}", skipped.digest, escaped(&skipped.reason)));
+            out.warning(&format!(
+                "{} was not copied: {}",
+                skipped.digest,
+                escaped(&skipped.reason)
+            ));
         }
         for external in &copied.external {
             out.warning(&format!("{} lies elsewhere and was not copied", external.digest));

@@ -7,8 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::crypto::{KeyAlgorithm, KeyFormat, Password, PrivateKey, Signer};
-use crate::engine::keys::{self, Secrets};
 use crate::engine;
+use crate::engine::keys::{self, Secrets};
 use crate::limits::Limits;
 
 /// Make a key pair, or show what a key is
@@ -98,8 +98,10 @@ impl Key {
 
 impl Generate {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let (private, public) =
-            (PathBuf::from(format!("{}.key", self.output)), PathBuf::from(format!("{}.pub", self.output)));
+        let (private, public) = (
+            PathBuf::from(format!("{}.key", self.output)),
+            PathBuf::from(format!("{}.pub", self.output)),
+        );
         keys::check_free(&[&private, &public], self.force).map_err(could_not)?;
         let password = self.password()?;
         let format = match self.format {
@@ -170,8 +172,7 @@ impl KeyArg {
             out.warning(&warning);
         }
         let mut ask = ask;
-        keys::load_signer(&reference, &mut Secrets::of_process(&mut ask), limits)
-            .map_err(could_not)
+        keys::load_signer(&reference, &mut Secrets::of_process(&mut ask), limits).map_err(could_not)
     }
 }
 

@@ -47,7 +47,9 @@ pub(super) async fn resolve(image: &Image, limits: &Limits) -> Result<Digest, Er
     match root.digest {
         None => Ok(Digest::sha256(&root.bytes)),
         Some(digest) if digest.matches(&root.bytes) => Ok(digest),
-        Some(digest) => Err(Error::Broken(format!("the manifest given for {digest} is another one"))),
+        Some(digest) => {
+            Err(Error::Broken(format!("the manifest given for {digest} is another one")))
+        }
     }
 }
 

@@ -163,7 +163,8 @@ fn reference(
         }
     };
     // a layout's ref.name may be more than a tag; then it is no part of the name
-    let own = tag.filter(|tag| Reference::new(repository.clone(), Some((*tag).to_owned()), None).is_ok());
+    let own =
+        tag.filter(|tag| Reference::new(repository.clone(), Some((*tag).to_owned()), None).is_ok());
     let tag = named_tag.or_else(|| own.map(str::to_owned));
     Ok(Reference::new(repository, tag, digest.cloned())?)
 }

@@ -24,12 +24,28 @@ mod tree;
 use jiff::Timestamp;
 
 use super::{Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
-use crate::evidence::{Facts, Rejection};
-use crate::image::{Depth, Shape};
+use crate::evidence::{Evidence, Facts, Rejection};
+use crate::image::{Depth, ImageTree, Shape};
 
 pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;
+
+/// The verdict on an image, from what this process recomputed and verified.
+///
+/// Pure and total: the same arguments give the same verdict for ever, and the
+/// order or repetition of evidence changes nothing.
+pub fn decide(
+    policy: &Policy,
+    request: &Request,
+    tree: &ImageTree,
+    evidence: &[Evidence],
+    rejections: &[Rejection],
+    now: Timestamp,
+) -> Verdict {
+    let facts = evidence.iter().map(Evidence::facts).collect();
+    judge(policy, request, tree.shape(), facts, rejections, now)
+}
 
 /// What the verdict would be on declared facts: for tests of a policy and
 /// for replay. It can never become an `Admitted`.
