@@ -23,13 +23,35 @@ mod tree;
 
 use jiff::Timestamp;
 
-use super::{Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
-use crate::evidence::{Facts, Rejection};
-use crate::image::{Depth, Shape};
+use super::{Admitted, Decision, Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
+use crate::evidence::{Evidence, Facts, Rejection};
+use crate::image::{Depth, ImageTree, Shape};
 
 pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;
+
+/// The verdict on an image whose digests were recomputed and signatures that
+/// were verified.
+///
+/// Total: every input has an answer. `rejections` are shown and decide
+/// nothing; `now` is the only clock.
+pub fn decide(
+    policy: &Policy,
+    request: &Request,
+    tree: &ImageTree,
+    evidence: &[Evidence],
+    rejections: &[Rejection],
+    now: Timestamp,
+) -> Verdict {
+    let facts = evidence.iter().map(Evidence::facts).collect();
+    let mut verdict = judge(policy, request, tree.shape(), facts, rejections, now);
+    verdict.admitted = match verdict.decision {
+        Decision::Allow => Some(Admitted::new(request)),
+        Decision::Deny | Decision::Undecided => None,
+    };
+    verdict
+}
 
 /// What the verdict would be on declared facts: for tests of a policy and
 /// for replay. It can never become an `Admitted`.
