@@ -105,7 +105,7 @@ fn world_and_more() -> impl Strategy<Value = (World, Vec<Facts>)> {
 
 #[test]
 fn the_engine_means_what_the_interpreter_says() {
-    for_all(1500, 15, world(), |world| {
+    for_all(1500, 20, world(), |world| {
         let policy = &world.linked;
         let verdict = judge(policy, &world);
         let meaning = interpreter::meaning(policy, &world);

@@ -23,7 +23,7 @@ mod tree;
 
 use jiff::Timestamp;
 
-use super::{Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
+use super::{Admitted, Decision, Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
 use crate::evidence::{Evidence, Facts, Rejection};
 use crate::image::{Depth, ImageTree, Shape};
 
@@ -31,10 +31,11 @@ pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;
 
-/// The verdict on an image, from what this process recomputed and verified.
+/// The verdict on an image whose digests were recomputed and signatures that
+/// were verified.
 ///
-/// Pure and total: the same arguments give the same verdict for ever, and the
-/// order or repetition of evidence changes nothing.
+/// Total: every input has an answer. `rejections` are shown and decide
+/// nothing; `now` is the only clock.
 pub fn decide(
     policy: &Policy,
     request: &Request,
@@ -44,7 +45,12 @@ pub fn decide(
     now: Timestamp,
 ) -> Verdict {
     let facts = evidence.iter().map(Evidence::facts).collect();
-    judge(policy, request, tree.shape(), facts, rejections, now)
+    let mut verdict = judge(policy, request, tree.shape(), facts, rejections, now);
+    verdict.admitted = match verdict.decision {
+        Decision::Allow => Some(Admitted::new(request)),
+        Decision::Deny | Decision::Undecided => None,
+    };
+    verdict
 }
 
 /// What the verdict would be on declared facts: for tests of a policy and
