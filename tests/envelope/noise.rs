@@ -12,6 +12,7 @@ use ocisign::verify::verify;
 use proptest::prelude::*;
 
 use crate::case::Case;
+use crate::written::Key;
 
 fn try_everything(bytes: &[u8]) {
     let limits = Limits::default();
@@ -68,4 +69,48 @@ proptest! {
             prop_assert_eq!(other.facts(), evidence.facts());
         }
     }
+
+    /// What a trusted key signed may still be anything. It counts for the
+    /// subject or not at all.
+    #[test]
+    fn edited_payloads_signed_anew(
+        which in any::<prop::sample::Index>(),
+        edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..6),
+        moved in any::<(prop::sample::Index, prop::sample::Index)>(),
+    ) {
+        let key = Key::new();
+        let digest = Digest::sha256(b"the image");
+        let hex = digest.hex();
+        let mut payload = which.get(&templates(hex)).clone().into_bytes();
+        for (at, byte) in edits {
+            let at = at.index(payload.len());
+            payload[at] = byte;
+        }
+        // Half of the time a piece is doubled, which keeps more of the syntax.
+        let (from, to) = (moved.0.index(payload.len() * 2), moved.1.index(payload.len()));
+        if let Some(piece) = payload.get(from..to).map(<[u8]>::to_vec) {
+            payload.splice(to..to, piece);
+        }
+        for candidate in [key.bundle(&payload), key.older(&payload)] {
+            if let Ok(evidence) = key.check(&candidate, &digest) {
+                prop_assert_eq!(&evidence.facts().claims.subject.digest, &digest);
+                let text = String::from_utf8_lossy(&payload).into_owned();
+                prop_assert!(text.contains(hex), "{}", text);
+            }
+        }
+    }
+}
+
+fn templates(hex: &str) -> Vec<String> {
+    vec![
+        format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v1","subject":[{{"name":"a","digest":{{"sha256":"{hex}"}},"annotations":{{"a":"b","c":1}}}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{{}}}}"#
+        ),
+        format!(
+            r#"{{"_type":"https://in-toto.io/Statement/v0.1","subject":[{{"digest":{{"sha256":"{hex}"}}}},{{"digest":{{"sha1":"00"}}}}],"predicateType":"x","predicate":{{"a":[1,2]}}}}"#
+        ),
+        format!(
+            r#"{{"critical":{{"identity":{{"docker-reference":"a"}},"image":{{"docker-manifest-digest":"sha256:{hex}"}},"type":"cosign container image signature"}},"optional":{{"a":"b"}}}}"#
+        ),
+    ]
 }

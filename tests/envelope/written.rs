@@ -12,10 +12,10 @@ use ocisign::verify::verify;
 use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair as _};
 use serde_json::{Value, json};
 
-struct Key(EcdsaKeyPair, PublicKey);
+pub(crate) struct Key(EcdsaKeyPair, PublicKey);
 
 impl Key {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let random = ring::rand::SystemRandom::new();
         let kind = &ECDSA_P256_SHA256_ASN1_SIGNING;
         let pkcs8 = EcdsaKeyPair::generate_pkcs8(kind, &random).unwrap();
@@ -28,7 +28,23 @@ impl Key {
         self.0.sign(&ring::rand::SystemRandom::new(), message).unwrap().as_ref().to_vec()
     }
 
-    fn check(&self, candidate: &Candidate, digest: &Digest) -> Result<Evidence, Rejection> {
+    /// A bundle around `payload`, whatever it is.
+    pub(crate) fn bundle(&self, payload: &[u8]) -> Candidate {
+        let signature = self.sign(&dsse::pae(dsse::IN_TOTO, payload));
+        Candidate::bundle("x", sigstore::bundle(payload, &signature, &self.1.hint()))
+    }
+
+    /// The same in the older format.
+    pub(crate) fn older(&self, payload: &[u8]) -> Candidate {
+        let layer = cosign::layer(payload, &self.sign(payload));
+        Candidate::cosign("x", payload.to_vec(), layer.annotations)
+    }
+
+    pub(crate) fn check(
+        &self,
+        candidate: &Candidate,
+        digest: &Digest,
+    ) -> Result<Evidence, Rejection> {
         let subject = Subject { digest: digest.clone(), size: None, media_type: None };
         verify(candidate, &Trust::new([self.1.clone()]), &subject, &Limits::default())
     }
@@ -131,11 +147,8 @@ fn the_documents_are_those_of_cosign() {
     assert_eq!(json(&sigstore::bundle(&payload, &signature, hint)), bundle);
 
     let statement = json(&payload);
-    let digest = Digest::sha256(b"");
-    let digest: Digest =
-        format!("sha256:{}", statement["subject"][0]["digest"]["sha256"].as_str().unwrap())
-            .parse()
-            .unwrap_or(digest);
+    let hex = statement["subject"][0]["digest"]["sha256"].as_str().unwrap();
+    let digest: Digest = format!("sha256:{hex}").parse().unwrap();
     let prod = BTreeMap::from([("env".into(), "prod".into()), ("team".into(), "blue".into())]);
     assert_eq!(json(&sigstore::statement(&digest, None, &prod)), statement);
 
