@@ -55,3 +55,35 @@ fn every_limit_is_documented_with_its_value_and_a_reason() {
     assert!(fields.len() > 20, "{debug}");
     assert_eq!(documented, fields);
 }
+
+#[test]
+fn the_table_of_modules_is_the_one_that_the_layer_test_holds() {
+    let ticked = |cell: &str| -> Vec<String> {
+        cell.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    };
+    let documented: BTreeMap<String, (Vec<String>, bool)> = rows(&read("docs/architecture.md"))
+        .into_iter()
+        .filter_map(|row| match row.as_slice() {
+            [name, _, uses, kind] => {
+                Some((name.trim_matches('`').to_owned(), (ticked(uses), kind == "pure")))
+            }
+            _ => None,
+        })
+        .collect();
+    assert_eq!(documented, layers());
+}
+
+/// `TABLE` of tests/layers.rs: what follows each `(` up to its `)`.
+fn layers() -> BTreeMap<String, (Vec<String>, bool)> {
+    let source = read("tests/layers.rs");
+    let table = source.split_once("const TABLE").unwrap().1.split_once("= &[").unwrap().1;
+    let table = table.split_once("\n];").unwrap().0;
+    let mut layers = BTreeMap::new();
+    for entry in table.split('(').skip(1) {
+        let entry = entry.split(')').next().unwrap();
+        let mut words = entry.split('"').skip(1).step_by(2).map(str::to_owned);
+        let name = words.next().unwrap();
+        layers.insert(name, (words.collect(), entry.contains("true")));
+    }
+    layers
+}
