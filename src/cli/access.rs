@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::exit::Failure;
+use super::output::Output;
 use crate::engine::{Access, Image};
 use crate::image::{Reference, Source};
 use crate::limits::Limits;
@@ -12,7 +13,7 @@ use crate::limits::Limits;
 /// How to reach the image, and the name that it goes by.
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Access")]
-pub struct AccessArgs {
+pub(super) struct AccessArgs {
     /// Speak plain HTTP to the registry (loopback addresses need no flag).
     #[arg(long)]
     plain_http: bool,
@@ -32,7 +33,7 @@ pub struct AccessArgs {
 
 /// The name for an image of a local source.
 #[derive(Debug, Clone, Args)]
-pub struct NameArg {
+pub(super) struct NameArg {
     /// The name that policies match and signatures carry, for an image in a
     /// layout or archive.
     #[arg(long = "as", value_name = "NAME", help_heading = "Access")]
@@ -41,17 +42,24 @@ pub struct NameArg {
 
 impl AccessArgs {
     /// As the engine takes it.
-    pub fn access(&self) -> Access {
+    pub(super) fn access(&self, out: &Output) -> Access {
         Access {
             plain_http: self.plain_http,
             ca: self.ca.clone(),
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
+            notice: out.notices(),
         }
     }
 
     /// Opens the image that `text` names.
-    pub fn open(&self, text: &str, name: &NameArg, limits: &Limits) -> Result<Image, Failure> {
+    pub(super) fn open(
+        &self,
+        text: &str,
+        name: &NameArg,
+        limits: &Limits,
+        out: &Output,
+    ) -> Result<Image, Failure> {
         let source = parse_source(text)?;
         let name = match &name.as_name {
             Some(name) => {
@@ -59,11 +67,13 @@ impl AccessArgs {
             }
             None => None,
         };
-        Ok(Image::open(&source, name, &self.access(), limits)?)
+        let image = Image::open(&source, name, &self.access(out), limits)?;
+        out.detail(&format!("{}: read from {}", image.reference(), image.store().place()));
+        Ok(image)
     }
 }
 
 /// Parses the name of an image as a usage error.
-pub fn parse_source(text: &str) -> Result<Source, Failure> {
+pub(super) fn parse_source(text: &str) -> Result<Source, Failure> {
     Source::parse(text).map_err(|e| Failure::CouldNot(e.to_string()))
 }

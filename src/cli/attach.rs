@@ -17,7 +17,7 @@ use crate::limits::Limits;
 /// --output-bundle` there, `ocisign attach` here. The bundle must be about
 /// this image or a manifest in it; its signature is for `verify` to judge.
 #[derive(Debug, Args)]
-pub struct Attach {
+pub(super) struct Attach {
     /// The image.
     image: String,
     /// The Sigstore bundle.
@@ -31,9 +31,9 @@ pub struct Attach {
 
 impl Attach {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let image = self.access.open(&self.image, &self.name, &limits)?;
+        let image = self.access.open(&self.image, &self.name, &limits, out)?;
         let bundle = engine::read_file(&self.bundle, limits.envelope_bytes)?;
         let (subject, item) =
             engine::block_on(engine::attach(&image, &bundle, Timestamp::now(), &limits))?;

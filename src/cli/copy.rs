@@ -19,7 +19,7 @@ use crate::report::escaped;
 #[command(after_help = "Example:\n  \
     ocisign copy registry.example/app:v1 oci:airgap:v1\n  \
     ocisign copy oci:airgap:v1 registry.inside.example/app:v1")]
-pub struct Copy {
+pub(super) struct Copy {
     /// The image.
     #[arg(value_name = "SRC")]
     source: String,
@@ -35,9 +35,9 @@ pub struct Copy {
 
 impl Copy {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let access = self.access.access();
+        let access = self.access.access(out);
         let (source, destination) = (parse_source(&self.source)?, parse_source(&self.destination)?);
         let copied = engine::block_on(engine::copy_image(
             &source,

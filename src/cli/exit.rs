@@ -25,7 +25,7 @@ impl Termination for Exit {
 
 /// Why a command did not do what was asked.
 #[derive(Debug, thiserror::Error)]
-pub enum Failure {
+pub(super) enum Failure {
     /// The engine could not decide, or the answer is no: its error knows.
     #[error(transparent)]
     Engine(#[from] crate::engine::Error),
@@ -39,7 +39,7 @@ pub enum Failure {
 
 impl Failure {
     /// The exit code for it.
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Engine(error) if error.is_answer() => Exit::No,
             Self::Engine(_) | Self::CouldNot(_) => Exit::Undecided,
@@ -49,7 +49,7 @@ impl Failure {
 }
 
 /// Prints what clap has to say. Help and version are no failures.
-pub fn usage(error: &clap::Error) -> Exit {
+pub(super) fn usage(error: &clap::Error) -> Exit {
     // a closed pipe is nobody to tell
     let _ = error.print();
     if error.use_stderr() { Exit::Undecided } else { Exit::Yes }

@@ -13,7 +13,7 @@ use crate::limits::Limits;
 
 /// Make a key pair, or show what a key is
 #[derive(Debug, Args)]
-pub struct Key {
+pub(super) struct Key {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -88,7 +88,7 @@ enum FormatArg {
 
 impl Key {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         match &self.verb {
             Verb::Generate(verb) => verb.run(out),
             Verb::Show(verb) => verb.run(out),
@@ -158,7 +158,7 @@ impl Show {
 
 /// The key that signs.
 #[derive(Debug, Args)]
-pub struct KeyArg {
+pub(super) struct KeyArg {
     /// The private key: a file, env://NAME or a pkcs11: URI.
     #[arg(long, value_name = "KEY")]
     key: String,
@@ -166,7 +166,7 @@ pub struct KeyArg {
 
 impl KeyArg {
     /// Reads the key, asking for a password only where it needs one.
-    pub fn signer(&self, limits: &Limits, out: &Output) -> Result<Box<dyn Signer>, Failure> {
+    pub(super) fn signer(&self, limits: &Limits, out: &Output) -> Result<Box<dyn Signer>, Failure> {
         let reference = keys::parse_reference(&self.key).map_err(could_not)?;
         if let Some(warning) = keys::exposure(&reference) {
             out.warning(&warning);

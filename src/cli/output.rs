@@ -3,21 +3,23 @@
 use std::error::Error;
 use std::io::{IsTerminal as _, Write as _};
 
+use crate::report::escaped;
+
 /// How much to say, and whether a person is looking.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub(super) struct Output {
     quiet: bool,
-    verbose: u8,
+    verbose: bool,
 }
 
 impl Output {
     /// From `-q` and `-v`.
-    pub fn new(quiet: bool, verbose: u8) -> Self {
+    pub(super) fn new(quiet: bool, verbose: bool) -> Self {
         Self { quiet, verbose }
     }
 
     /// A result. A closed pipe is the reader's choice, not an error.
-    pub fn result(&self, text: &str) {
+    pub(super) fn result(&self, text: &str) {
         let mut out = std::io::stdout().lock();
         let _ = out.write_all(text.as_bytes());
         if !text.ends_with('\n') {
@@ -26,26 +28,31 @@ impl Output {
     }
 
     /// A remark for people.
-    pub fn note(&self, text: &str) {
+    pub(super) fn note(&self, text: &str) {
         if !self.quiet {
             eprintln!("{text}");
         }
     }
 
     /// A remark that `-v` asks for.
-    pub fn detail(&self, text: &str) {
-        if self.verbose > 0 {
+    pub(super) fn detail(&self, text: &str) {
+        if self.verbose {
             eprintln!("{text}");
         }
     }
 
+    /// Where the notices of a registry go.
+    pub(super) fn notices(&self) -> Option<fn(&str)> {
+        (!self.quiet).then_some(|text| eprintln!("the registry says: {}", escaped(text)))
+    }
+
     /// Something that should not be so and does not stop the work.
-    pub fn warning(&self, text: &str) {
+    pub(super) fn warning(&self, text: &str) {
         eprintln!("{} {text}", self.paint("warning:", anstyle::AnsiColor::Yellow));
     }
 
     /// An error with all of its causes.
-    pub fn error(&self, error: &dyn Error) {
+    pub(super) fn error(&self, error: &dyn Error) {
         let mut text = error.to_string();
         let mut source = error.source();
         while let Some(cause) = source {
@@ -60,12 +67,12 @@ impl Output {
     }
 
     /// Whether stdout is a terminal that wants colour (NO_COLOR is heeded).
-    pub fn colour(&self) -> bool {
+    pub(super) fn colour(&self) -> bool {
         colour(&std::io::stdout())
     }
 
     /// Whether a progress bar may be drawn.
-    pub fn progress(&self) -> bool {
+    pub(super) fn progress(&self) -> bool {
         !self.quiet && std::io::stderr().is_terminal()
     }
 

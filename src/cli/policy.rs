@@ -17,7 +17,7 @@ use crate::report;
 
 /// Write, check, understand and test policies
 #[derive(Debug, Args)]
-pub struct Policy {
+pub(super) struct Policy {
     #[command(subcommand)]
     verb: Verb,
 }
@@ -101,7 +101,7 @@ struct Test {
 
 impl Policy {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         match &self.verb {
             Verb::Check(verb) => verb.run(out),
             Verb::Fmt(verb) => verb.run(out),

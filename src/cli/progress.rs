@@ -7,11 +7,11 @@ use crate::engine::Progress;
 
 /// A bar, or nothing where nobody would see it.
 #[derive(Debug)]
-pub struct Bar(Option<ProgressBar>);
+pub(super) struct Bar(Option<ProgressBar>);
 
 impl Bar {
     /// A bar on stderr, if that is a terminal and `-q` is not given.
-    pub fn new(out: &Output) -> Self {
+    pub(super) fn new(out: &Output) -> Self {
         if !out.progress() {
             return Self(None);
         }

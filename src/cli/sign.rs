@@ -26,7 +26,7 @@ use crate::limits::Limits;
     ocisign sign --key me.key --output-bundle app.sigstore.json oci:layout:v1\n\n\
     The password of an encrypted key is asked for, or taken from\n\
     OCISIGN_PASSWORD or COSIGN_PASSWORD.")]
-pub struct Sign {
+pub(super) struct Sign {
     /// The image.
     image: String,
     #[command(flatten)]
@@ -54,7 +54,7 @@ pub struct Sign {
 
 /// Formats that ocisign writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum FormatArg {
+pub(super) enum FormatArg {
     /// Sigstore bundle v0.3, as a referrer (cosign 3).
     Sigstore,
     /// Simple-signing payload under a .sig tag (older cosign, podman, skopeo).
@@ -72,9 +72,9 @@ impl From<FormatArg> for Format {
 
 impl Sign {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let image = self.access.open(&self.image, &self.name, &limits)?;
+        let image = self.access.open(&self.image, &self.name, &limits, out)?;
         if self.output_bundle.is_some() && self.format != FormatArg::Sigstore {
             return Err(Failure::CouldNot(
                 "`--output-bundle` writes Sigstore bundles only; leave `--format` out".to_owned(),

@@ -15,7 +15,7 @@ use crate::report::escaped;
 /// Anybody who may write to the registry can attach anything. Only `ocisign
 /// verify` says what counts.
 #[derive(Debug, Args)]
-pub struct Signatures {
+pub(super) struct Signatures {
     /// The image.
     image: String,
     /// How to print the list.
@@ -29,9 +29,9 @@ pub struct Signatures {
 
 impl Signatures {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let image = self.access.open(&self.image, &self.name, &limits)?;
+        let image = self.access.open(&self.image, &self.name, &limits, out)?;
         let listing = engine::block_on(engine::signatures(&image, &limits))?;
         out.result(&match self.output {
             Form::Text => text(&listing),

@@ -17,7 +17,7 @@ use crate::report;
 /// Exit codes: 0 every node is what its digest says; 1 one is not; 2 one
 /// could not be read.
 #[derive(Debug, Args)]
-pub struct Tree {
+pub(super) struct Tree {
     /// The image.
     image: String,
     /// How deep to read.
@@ -34,7 +34,7 @@ pub struct Tree {
 
 /// How deep a tree is recomputed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum DepthArg {
+pub(super) enum DepthArg {
     /// Indexes, manifests and configs.
     Manifests,
     /// Also digest and size of every layer.
@@ -55,9 +55,9 @@ impl From<DepthArg> for Depth {
 
 impl Tree {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let image = self.access.open(&self.image, &self.name, &limits)?;
+        let image = self.access.open(&self.image, &self.name, &limits, out)?;
         let bar = Bar::new(out);
         let depth = self.depth.into();
         let tree = engine::block_on(engine::read_tree(&image, depth, &limits, &bar))?;

@@ -28,7 +28,7 @@ use crate::report;
     ocisign verify --policy policies/release.json registry.example/app:v1\n  \
     ocisign verify --key me.pub -a env=prod registry.example/app:v1\n  \
     ocisign verify --policy p.json --as registry.example/app:v1 oci:layout:v1")]
-pub struct Verify {
+pub(super) struct Verify {
     /// Images to decide on.
     #[arg(required = true, value_name = "IMAGE")]
     images: Vec<String>,
@@ -68,7 +68,7 @@ pub struct Verify {
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-pub enum Form {
+pub(super) enum Form {
     /// For people.
     Text,
     /// For machines.
@@ -77,7 +77,7 @@ pub enum Form {
 
 impl Verify {
     /// Runs the verb.
-    pub fn run(&self, out: &Output) -> Result<Exit, Failure> {
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
         let engine = match &self.policy {
             Some(path) => Engine::load(path, &limits)?,
@@ -126,7 +126,7 @@ impl Verify {
         now: Timestamp,
         out: &Output,
     ) -> Result<Verdict, Failure> {
-        let image = self.access.open(text, &self.name, engine.limits())?;
+        let image = self.access.open(text, &self.name, engine.limits(), out)?;
         let bar = Bar::new(out);
         let ask = Ask { depth: self.depth.into(), parent: self.parent.clone(), progress: &bar };
         Ok(engine::block_on(engine.check(&image, &ask, now))?)
@@ -149,7 +149,7 @@ fn exit(verdict: &Verdict) -> Exit {
 }
 
 /// Parses `KEY=VALUE`.
-pub fn pair(text: &str) -> Result<(String, String), String> {
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),

@@ -41,7 +41,7 @@ impl Gathered {
 #[derive(Debug, Clone)]
 enum Place {
     /// A descriptor in a referrers list.
-    Referrer(Descriptor),
+    Referrer(Box<Descriptor>),
     /// The manifest under cosign's older tag.
     SignatureTag(String),
 }
@@ -80,7 +80,7 @@ pub(super) async fn list<'a>(
     let places: Vec<_> = tag
         .map(Place::SignatureTag)
         .into_iter()
-        .chain(referrers.entries.into_iter().map(Place::Referrer))
+        .chain(referrers.entries.into_iter().map(|d| Place::Referrer(Box::new(d))))
         .collect();
     Ok(Listed {
         store,

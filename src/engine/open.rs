@@ -7,7 +7,7 @@ use super::{Error, load};
 use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
-use crate::store::registry::ClientIdentity;
+use crate::store::registry::{ClientIdentity, Notice};
 use crate::store::{Archive, Layout, Registry, RegistryOptions, Store, Target};
 
 /// How to reach registries. The default speaks HTTPS with the system's
@@ -22,6 +22,8 @@ pub struct Access {
     pub client: Option<(PathBuf, PathBuf)>,
     /// A docker config.json or podman auth.json to use before all others.
     pub auth_file: Option<PathBuf>,
+    /// Takes what a registry wants people to read (`Warning` headers).
+    pub notice: Option<fn(&str)>,
 }
 
 /// An image that was named: where it is, and the name that policies match.
@@ -136,7 +138,7 @@ fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
         },
         credentials: Arc::new(credentials),
         limits: limits.clone(),
-        notice: None,
+        notice: access.notice.map(|notice| Arc::new(notice) as Notice),
     })
 }
 
