@@ -65,7 +65,7 @@ fn sample() -> Value {
             { "id": "old", "scope": ["a.example/old/**"], "accept": { "reason": "for now" } },
             { "id": "rest", "scope": ["a.example/**"], "reject": { "reason": "unknown" } }
         ],
-        "exceptions": [{ "id": "pause", "scope": ["a.example/app"], "waive": ["app/both"],
+        "exceptions": [{ "id": "pause", "scope": ["a.example/app"], "waive": ["limits/size"],
             "from": "2026-11-01T00:00:00Z", "until": "2026-12-01T00:00:00Z",
             "reason": "ana is away", "approvedBy": "cleo" }]
     })

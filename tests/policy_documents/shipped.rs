@@ -1,8 +1,8 @@
 //! Every shipped policy has tests, passes them, and needs each of its checks.
 
 use super::*;
-use ocisign::policy::test::{TestFile, drop_each_check, link_by_name, run};
 use ocisign::policy::fmt;
+use ocisign::policy::test::{TestFile, drop_each_check, link_by_name, run};
 
 fn tests_of(name: &str) -> (Vec<u8>, TestFile) {
     let path = policies().join(format!("{name}.test.json"));
