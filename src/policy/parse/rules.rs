@@ -83,7 +83,9 @@ fn rule(reader: &mut Reader, node: &Json, known: &mut Known<'_>) -> Option<Rule>
     let mut ids = BTreeSet::new();
     let action = action(reader, node, known, &mut ids);
     let (id, id_node) = (id?, id_node?);
-    if known.checks.insert(id.clone(), ids).is_some() {
+    let first = !known.checks.contains_key(&id);
+    known.checks.entry(id.clone()).or_default().extend(ids);
+    if !first {
         reader.bad(
             Code::Duplicate,
             id_node,

@@ -9,45 +9,44 @@ use crate::evidence::{Claims, Facts, Format, KeyId, Signer, Statement, Subject};
 use crate::image::{Depth, Digest, Platform, Reference, Shape};
 use crate::limits::Limits;
 use crate::policy::json::{self, Json};
-use crate::policy::parse::grammar::{Child, Field, Kind};
+use crate::policy::parse::grammar::{Kind, list, one, plain};
 use crate::policy::parse::{Code, Reader, reader::is_name};
 use crate::policy::{Decision, Problem, Request};
 
-const fn key(name: &'static str) -> Field {
-    Field { name, child: Child::Plain, later: None }
-}
+/// Version of the test format.
+pub(in crate::policy) const VERSION: &str = "policy-test/1";
 
-static FILE: Kind = Kind {
+pub(in crate::policy) static FILE: Kind = Kind {
     what: "a test file",
-    fields: &[key("$schema"), key("ocisign"), key("now"), key("cases")],
+    fields: &[plain("$schema"), plain("ocisign"), plain("now"), list("cases", &CASE)],
 };
 
-static CASE: Kind = Kind {
+pub(in crate::policy) static CASE: Kind = Kind {
     what: "a case",
     fields: &[
-        key("name"),
-        key("request"),
-        key("now"),
-        key("shape"),
-        key("evidence"),
-        key("incomplete"),
-        key("expect"),
-        key("because"),
+        plain("name"),
+        one("request", &REQUEST),
+        plain("now"),
+        one("shape", &shape::SHAPE),
+        list("evidence", &EVIDENCE),
+        plain("incomplete"),
+        plain("expect"),
+        plain("because"),
     ],
 };
 
 static REQUEST: Kind =
-    Kind { what: "a request", fields: &[key("reference"), key("digest"), key("depth")] };
+    Kind { what: "a request", fields: &[plain("reference"), plain("digest"), plain("depth")] };
 
 static EVIDENCE: Kind = Kind {
     what: "a piece of evidence",
     fields: &[
-        key("signer"),
-        key("key"),
-        key("subject"),
-        key("name"),
-        key("annotations"),
-        key("format"),
+        plain("signer"),
+        plain("key"),
+        plain("subject"),
+        plain("name"),
+        plain("annotations"),
+        plain("format"),
     ],
 };
 
@@ -70,7 +69,7 @@ impl TestFile {
 fn cases(reader: &mut Reader, root: &Json) -> Option<Vec<Case>> {
     reader.fields(root, &FILE)?;
     let version = reader.required(root, "ocisign");
-    version.and_then(|n| reader.word(n, &[("policy-test/1", ())]));
+    version.and_then(|n| reader.word(n, &[(VERSION, ())]));
     let now = root.get("now").and_then(|n| reader.time(n));
     let list = reader.required(root, "cases")?;
     let mut names = BTreeSet::new();

@@ -5,7 +5,7 @@
 //! no keys: the key of a signer is made up from its name.
 
 mod drop;
-mod file;
+pub(super) mod file;
 mod shape;
 
 use jiff::Timestamp;

@@ -5,38 +5,37 @@ use serde_json::{Map, Value, json};
 use super::file::{DEPTHS, texts};
 use crate::image::{Depth, Digest, Node, NodeKind, NodeState, Platform, Shape, media_type};
 use crate::policy::json::{Json, Value as Form};
-use crate::policy::parse::grammar::{Child, Field, Kind};
+use crate::policy::parse::grammar::{Kind, list, one, plain};
 use crate::policy::parse::{Code, Reader};
 
-const fn key(name: &'static str) -> Field {
-    Field { name, child: Child::Plain, later: None }
-}
-
-static SHAPE: Kind = Kind { what: "a shape", fields: &[key("depth"), key("index"), key("images")] };
+pub(super) static SHAPE: Kind = Kind {
+    what: "a shape",
+    fields: &[plain("depth"), one("index", &INDEX), list("images", &IMAGE)],
+};
 
 static INDEX: Kind = Kind {
     what: "an index",
-    fields: &[key("mediaType"), key("annotations"), key("artifactType"), key("state")],
+    fields: &[plain("mediaType"), plain("annotations"), plain("artifactType"), plain("state")],
 };
 
 static IMAGE: Kind = Kind {
     what: "an image",
     fields: &[
-        key("platform"),
-        key("digest"),
-        key("mediaType"),
-        key("artifactType"),
-        key("annotations"),
-        key("configType"),
-        key("config"),
-        key("layers"),
-        key("state"),
+        plain("platform"),
+        plain("digest"),
+        plain("mediaType"),
+        plain("artifactType"),
+        plain("annotations"),
+        plain("configType"),
+        plain("config"),
+        list("layers", &LAYER),
+        plain("state"),
     ],
 };
 
 static LAYER: Kind = Kind {
     what: "a layer",
-    fields: &[key("mediaType"), key("size"), key("digest"), key("urls"), key("state")],
+    fields: &[plain("mediaType"), plain("size"), plain("digest"), plain("urls"), plain("state")],
 };
 
 /// Builds the tree of a case; without a description a one-platform OCI image.
