@@ -6,6 +6,8 @@
 
 mod generate;
 mod interpreter;
+mod meaning;
+mod verdicts;
 
 use std::collections::BTreeSet;
 
