@@ -5,7 +5,7 @@
 
 use serde::Deserialize;
 
-use super::{bad_json, clip};
+use super::{bad_document, bad_json, clip};
 use crate::evidence::Reason;
 use crate::image::{Descriptor, Digest, json, media_type};
 use crate::limits::Limits;
@@ -77,7 +77,7 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Manifest, Reason> {
     }
     json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("manifest", &e))?;
     let manifest: Manifest =
-        serde_json::from_slice(bytes).map_err(|e| Reason::Malformed(format!("manifest: {e}")))?;
+        serde_json::from_slice(bytes).map_err(|e| bad_document("manifest", &e))?;
     if manifest.manifests.is_some() {
         return Err(Reason::Foreign("an index".to_owned()));
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::text::{Strings, base64};
-use super::{Envelope, Untrusted, bad_json, clip};
+use super::{Envelope, Untrusted, bad_document, bad_json, clip};
 use crate::evidence::{Claims, Format, Reason, Statement, Subject};
 use crate::image::{Descriptor, Digest, Reference, json, media_type};
 use crate::limits::Limits;
@@ -92,7 +92,7 @@ pub(super) fn claims(payload: &[u8], target: &Digest, limits: &Limits) -> Result
 pub(super) fn read(payload: &[u8], limits: &Limits) -> Result<Payload, Reason> {
     json::scan(payload, &[], limits.json_depth).map_err(|e| bad_json("payload", &e))?;
     let payload: Payload =
-        serde_json::from_slice(payload).map_err(|e| Reason::Malformed(format!("payload: {e}")))?;
+        serde_json::from_slice(payload).map_err(|e| bad_document("payload", &e))?;
     match payload.critical.kind.as_str() {
         TYPE => Ok(payload),
         other => Err(Reason::Malformed(format!("critical.type is `{}`", clip(other)))),

@@ -111,14 +111,22 @@ fn bad_json(what: &str, error: &JsonError) -> Reason {
     match error {
         JsonError::TooDeep { .. } => Reason::LimitExceeded(format!("{what}: {error}")),
         JsonError::Ambiguous { .. } | JsonError::Malformed { .. } => {
-            Reason::Malformed(format!("{what}: {error}"))
+            Reason::Malformed(format!("{what}: {}", clip(&error.to_string())))
         }
     }
 }
 
-/// Text of others, short enough for a message.
-fn clip(text: &str) -> String {
-    text.chars().take(120).collect()
+/// How a text is recorded that is JSON and not the document it should be.
+fn bad_document(what: &str, error: &serde_json::Error) -> Reason {
+    Reason::Malformed(format!("{what}: {}", clip(&error.to_string())))
+}
+
+/// Text of others, fit for a message: short, and with nothing in it that
+/// steers a terminal or turns the direction of writing.
+pub(crate) fn clip(text: &str) -> String {
+    let steers =
+        |c: char| c.is_control() || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    text.chars().take(160).map(|c| if steers(c) { '\u{fffd}' } else { c }).collect()
 }
 
 /// The name to sign: normalised repository and tag. The digest is not part

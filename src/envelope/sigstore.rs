@@ -10,7 +10,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use serde::{Deserialize, Serialize};
 
 use super::text::{Count, base64};
-use super::{Envelope, Untrusted, bad_json, clip, dsse, statement};
+use super::{Envelope, Untrusted, bad_document, bad_json, clip, dsse, statement};
 use crate::evidence::{Format, Reason};
 use crate::image::{Descriptor, Digest, Reference, json, media_type};
 use crate::limits::Limits;
@@ -106,8 +106,7 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Untrusted<Envelope>
     // Duplicate keys at any depth; then exactly the fields of the .proto, so
     // that a twin in another letter case is refused as well.
     json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("bundle", &e))?;
-    let bundle: Bundle =
-        serde_json::from_slice(bytes).map_err(|e| malformed(format!("bundle: {e}")))?;
+    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|e| bad_document("bundle", &e))?;
     if !MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
         let version = clip(&bundle.media_type);
         return Err(Reason::Unsupported(format!("a bundle of media type `{version}`")));

@@ -6,7 +6,7 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 
 use super::text::{Count, Strings};
-use super::{bad_json, clip};
+use super::{bad_document, bad_json, clip};
 use crate::evidence::{Claims, Reason, Statement, Subject};
 use crate::image::{Digest, json};
 use crate::limits::Limits;
@@ -97,7 +97,9 @@ fn count_subjects(payload: &[u8], limits: &Limits) -> Result<(), Reason> {
     let known = ["_type", "subject", "predicateType", "predicate"];
     let twin = |key: &String| known.iter().any(|k| k != key && k.eq_ignore_ascii_case(key));
     match decode::<BTreeMap<String, IgnoredAny>>(payload)?.keys().find(|key| twin(key)) {
-        Some(key) => Err(Reason::Malformed(format!("`{key}` differs from its field in case only"))),
+        Some(key) => {
+            Err(Reason::Malformed(format!("`{}` differs from its field in case only", clip(key))))
+        }
         None => Ok(()),
     }
 }
@@ -153,7 +155,7 @@ fn common_annotations(about: &[&Resource]) -> BTreeMap<String, String> {
 }
 
 fn decode<'de, T: Deserialize<'de>>(payload: &'de [u8]) -> Result<T, Reason> {
-    serde_json::from_slice(payload).map_err(|e| Reason::Malformed(format!("statement: {e}")))
+    serde_json::from_slice(payload).map_err(|e| bad_document("statement", &e))
 }
 
 /// The statement of an image signature. Bytes depend on the arguments alone.

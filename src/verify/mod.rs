@@ -3,7 +3,7 @@
 //! There is no clock here. What holds at which instant is for the policy.
 
 use crate::crypto::{KeyId, PublicKey};
-use crate::envelope::{Candidate, Envelope, Untrusted, parse};
+use crate::envelope::{Candidate, Envelope, Untrusted, clip, parse};
 use crate::evidence::{Evidence, Facts, Reason, Rejection, Signer, Subject};
 use crate::limits::Limits;
 use crate::trust::Trust;
@@ -65,12 +65,7 @@ impl<'e> Signed<'e> {
         match hinted.into_iter().chain(others).find(holds) {
             Some(key) => Ok(Self { envelope, key: key.id() }),
             None if hinted.is_some() => Err(Reason::BadSignature),
-            None => Err(Reason::UnknownKey(envelope.hint.as_deref().map(shown))),
+            None => Err(Reason::UnknownKey(envelope.hint.as_deref().map(clip))),
         }
     }
-}
-
-/// A hint is any text; this much of it goes into a report.
-fn shown(hint: &str) -> String {
-    hint.chars().take(64).collect()
 }

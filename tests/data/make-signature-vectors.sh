@@ -56,7 +56,7 @@ signed p521-sha384 invalid secp521r1 -sha384
 pkey -algorithm ed25519 >ed25519.pem
 signed ed25519 ed25519 ed25519 raw
 
-for bits in 2048 3072 4096 8192; do rsa $bits >rsa$bits.pem; signed rsa$bits rsa-pkcs1-sha256 rsa$bits -sha256; done
+for bits in 2048 2500 3072 4096 8192; do rsa $bits >rsa$bits.pem; signed rsa$bits rsa-pkcs1-sha256 rsa$bits -sha256; done
 signed rsa2048-sha1 invalid rsa2048 -sha1
 signed rsa2048-sha512 invalid rsa2048 -sha512
 signed rsa2048-pss invalid rsa2048 -sha256 -sigopt rsa_padding_mode:pss

@@ -1,6 +1,7 @@
 //! One directory of vectors.
 
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
 use ocisign::crypto::PublicKey;
 use ocisign::envelope::{Candidate, layers_of_referrer, layers_of_tag};
@@ -21,7 +22,12 @@ pub(crate) struct Case {
 
 impl Case {
     /// Every directory below `tests/data/sigstore` and `tests/data/cosign`.
-    pub(crate) fn all() -> Vec<Self> {
+    pub(crate) fn all() -> &'static [Self] {
+        static CASES: LazyLock<Vec<Case>> = LazyLock::new(Case::read_all);
+        &CASES
+    }
+
+    fn read_all() -> Vec<Self> {
         let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data");
         let mut folders: Vec<PathBuf> = ["sigstore", "cosign"]
             .iter()
@@ -33,8 +39,8 @@ impl Case {
     }
 
     /// The accepted ones.
-    pub(crate) fn accepted() -> impl Iterator<Item = Self> {
-        Self::all().into_iter().filter(|case| case.expected("expect") == Some("accept"))
+    pub(crate) fn accepted() -> impl Iterator<Item = &'static Self> {
+        Self::all().iter().filter(|case| case.expected("expect") == Some("accept"))
     }
 
     fn read(folder: &Path) -> Self {

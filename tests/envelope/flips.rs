@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::case::Case;
 
-fn real() -> impl Iterator<Item = Case> {
+fn real() -> impl Iterator<Item = &'static Case> {
     Case::accepted().filter(|case| case.name.contains("by-cosign"))
 }
 
@@ -79,8 +79,8 @@ fn each_field_of_an_envelope_is_held_by_the_signature() {
     for case in real() {
         let candidate = case.candidate().unwrap();
         match candidate.format().unwrap() {
-            Format::Sigstore => bundle_fields(&case, &candidate),
-            Format::Cosign => cosign_fields(&case, &candidate),
+            Format::Sigstore => bundle_fields(case, &candidate),
+            Format::Cosign => cosign_fields(case, &candidate),
             other => panic!("{other:?}"),
         }
     }

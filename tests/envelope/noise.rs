@@ -53,7 +53,7 @@ proptest! {
         edits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..4),
         cut in any::<prop::sample::Index>(),
     ) {
-        let cases: Vec<Case> = Case::accepted().collect();
+        let cases: Vec<&Case> = Case::accepted().collect();
         let case = which.get(&cases);
         let mut candidate = case.candidate().unwrap();
         let evidence = case.verify(&candidate).unwrap();

@@ -30,8 +30,16 @@ impl Key {
 
     /// A bundle around `payload`, whatever it is.
     pub(crate) fn bundle(&self, payload: &[u8]) -> Candidate {
+        self.bundle_with_hint(payload, &self.1.hint())
+    }
+
+    pub(crate) fn bundle_with_hint(&self, payload: &[u8], hint: &str) -> Candidate {
         let signature = self.sign(&dsse::pae(dsse::IN_TOTO, payload));
-        Candidate::bundle("x", sigstore::bundle(payload, &signature, &self.1.hint()))
+        Candidate::bundle("x", sigstore::bundle(payload, &signature, hint))
+    }
+
+    pub(crate) fn public(&self) -> &PublicKey {
+        &self.1
     }
 
     /// The same in the older format.
