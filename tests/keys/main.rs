@@ -15,6 +15,8 @@ mod cosign;
 mod forms;
 mod mutated;
 mod openssl;
+#[cfg(feature = "registry")]
+mod references;
 #[cfg(all(feature = "pkcs11", feature = "registry"))]
 mod tokens;
 

@@ -1,6 +1,6 @@
 //! Broken keys: an answer, never a panic, and never another key.
 
-use ocisign::crypto::{KeyError, KeyRef, Password, Pkcs11Uri, PrivateKey};
+use ocisign::crypto::{KeyError, KeyRef, Password, Pkcs11Uri, PrivateKey, Signer};
 use ocisign::limits::Limits;
 use proptest::prelude::*;
 
@@ -124,4 +124,27 @@ fn a_key_with_the_public_half_of_another_is_refused() {
     mixed[start..start + 64].copy_from_slice(&other.public_key().to_spki_der()[27..]);
     let refused = open(ocisign::crypto::pem::encode(&label, &mixed).as_bytes()).unwrap_err();
     assert!(matches!(refused, KeyError::Inconsistent(_)), "{refused}");
+}
+
+#[test]
+fn no_flipped_bit_of_a_key_that_states_its_public_half_gives_another_key() {
+    for (file, step) in [
+        ("ecdsa-p256/key.pem", 1),
+        ("ecdsa-p384/key.pem", 3),
+        ("ecdsa-p521/key.pem", 5),
+        ("ecdsa-p256/sec1.pem", 1),
+        ("rsa-3072/pkcs1.pem", 29),
+    ] {
+        let (label, bytes) = der(file);
+        let whole = open(&read(file)).unwrap();
+        for at in (0..bytes.len()).step_by(step) {
+            let mut flipped = bytes.clone();
+            flipped[at] ^= 1;
+            let pem = ocisign::crypto::pem::encode(&label, &flipped);
+            if let Ok(key) = open(pem.as_bytes()) {
+                assert_eq!(key.public_key(), whole.public_key(), "{file}: byte {at}");
+                assert!(key.sign(b"message").is_ok(), "{file}: byte {at}");
+            }
+        }
+    }
 }
