@@ -73,7 +73,7 @@ pub fn blocks(text: &[u8], limit: u64) -> Result<Vec<Block>, PemError> {
     let mut found = Vec::new();
     while let Some(line) = lines.next() {
         if let Some(label) = label(line, BEGIN) {
-            found.push(block(label, &mut lines)?);
+            found.push(block(label, &mut lines, text.len())?);
         }
     }
     Ok(found)
@@ -94,9 +94,15 @@ pub fn encode(label: &str, bytes: &[u8]) -> String {
     text
 }
 
-fn block<'a>(label: &str, lines: &mut impl Iterator<Item = &'a str>) -> Result<Block, PemError> {
+/// `room` is at least the body's length: a string that grows leaves copies of
+/// a secret behind.
+fn block<'a>(
+    label: &str,
+    lines: &mut impl Iterator<Item = &'a str>,
+    room: usize,
+) -> Result<Block, PemError> {
     let name = || label.chars().take(64).collect::<String>();
-    let mut body = Zeroizing::new(String::new());
+    let mut body = Zeroizing::new(String::with_capacity(room));
     for line in lines {
         if self::label(line, END) == Some(label) {
             let bytes = STANDARD.decode(body.as_bytes()).map_err(|_| PemError::Base64(name()))?;

@@ -143,3 +143,27 @@ fn absent() -> KeyError {
 fn unreadable(what: &str) -> KeyError {
     KeyError::Token(format!("the token gives a {what} that cannot be read; write it again"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_key_of_a_certificate_is_found_and_a_cut_one_is_an_error() {
+        let made = rcgen::generate_simple_self_signed(["a.example".to_owned()]).unwrap();
+        let certificate = made.cert.der();
+        let key = PublicKey::from_spki_der(spki_of(certificate).unwrap()).unwrap();
+        let expected = made.signing_key.public_key_pem();
+        assert_eq!(key, PublicKey::from_pem(expected.as_bytes(), &Default::default()).unwrap());
+        for end in 0..certificate.len() {
+            assert!(spki_of(&certificate[..end]).is_err(), "{end}");
+        }
+    }
+
+    #[test]
+    fn a_point_is_read_in_either_way_that_tokens_give_it() {
+        assert_eq!(point(&[4, 3, 1, 2, 3]), [1, 2, 3]);
+        // an uncompressed point begins with 4 as an OCTET STRING does
+        assert_eq!(point(&[4, 9, 9]), [4, 9, 9]);
+    }
+}

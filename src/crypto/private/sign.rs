@@ -78,3 +78,27 @@ pub(in crate::crypto) fn checked(
 fn failed() -> KeyError {
     KeyError::Failed("the signature could not be made".into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::crypto::KeyAlgorithm;
+
+    #[test]
+    fn a_signature_that_does_not_verify_never_leaves() {
+        let key = PrivateKey::generate(KeyAlgorithm::EcdsaP384).unwrap();
+        let good = key.sign(b"message").unwrap();
+        assert_eq!(checked(&key.public, b"message", good.clone()), Ok(good.clone()));
+        let refused = checked(&key.public, b"another", good);
+        assert!(matches!(refused, Err(KeyError::Failed(_))));
+    }
+
+    #[test]
+    fn ecdsa_signatures_of_the_same_message_differ() {
+        for algorithm in [KeyAlgorithm::EcdsaP256, KeyAlgorithm::EcdsaP384, KeyAlgorithm::EcdsaP521]
+        {
+            let key = PrivateKey::generate(algorithm).unwrap();
+            assert_ne!(key.sign(b"message"), key.sign(b"message"), "{algorithm}");
+        }
+    }
+}

@@ -55,7 +55,7 @@ impl<'a> Secrets<'a> {
     /// [`KeyError::NoPassword`], also when the two differ.
     pub fn new_password(&mut self, key: &str) -> Result<Password, KeyError> {
         let why = "a new key needs a password (or `--no-password`)";
-        if let Some(password) = self.from_variables(&PASSWORD_VARIABLES) {
+        if let Some(password) = self.in_variables(&PASSWORD_VARIABLES) {
             return Ok(password);
         }
         let first = self.ask(&format!("New password for `{key}`: "), &PASSWORD_VARIABLES, why)?;
@@ -81,13 +81,13 @@ impl<'a> Secrets<'a> {
     }
 
     fn find(&mut self, variables: &[&str], prompt: &str, why: &str) -> Result<Password, KeyError> {
-        match self.from_variables(variables) {
+        match self.in_variables(variables) {
             Some(password) => Ok(password),
             None => self.ask(prompt, variables, why),
         }
     }
 
-    fn from_variables(&self, names: &[&str]) -> Option<Password> {
+    fn in_variables(&self, names: &[&str]) -> Option<Password> {
         let value = names.iter().find_map(|name| self.variable(name))?;
         Some(Password::new(value.into_encoded_bytes()))
     }
