@@ -30,6 +30,9 @@ struct Real {
 /// The three of them, by the name of their program.
 const ALL: [&str; 3] = ["distribution", "docker-registry", "referrers-registry"];
 
+/// The artifact type of our referrers.
+const OUR_TYPE: &str = "application/vnd.example.note";
+
 /// `me:secret`, as htpasswd writes it.
 const HTPASSWD: &str = "me:$2b$05$csyU389/TPr8RdShbWI9MuwMWlNOiqtd8io4YZeFSv7kOtNDWBwAS\n";
 
@@ -132,7 +135,7 @@ fn manifest(layer: &Descriptor) -> Value {
 fn referrer(subject: &Descriptor, note: &str) -> Value {
     let mut manifest = manifest(&Descriptor::of(media_type::OCI_EMPTY, b"{}"));
     manifest["subject"] = json!(subject);
-    manifest["artifactType"] = "application/vnd.example.note".into();
+    manifest["artifactType"] = OUR_TYPE.into();
     manifest["annotations"] = json!({"note": note});
     manifest
 }
@@ -212,14 +215,13 @@ async fn referrers_are_listed_with_and_without_the_api() {
         let found = store.referrers(&image.digest).await.unwrap();
         let digests: Vec<Digest> = found.entries.iter().map(|entry| entry.digest.clone()).collect();
         assert_eq!(digests, pushed, "{name}");
-        assert_eq!(
-            found.entries[0].artifact_type.as_deref(),
-            Some("application/vnd.example.note"),
-            "{name}"
-        );
+        // go-containerregistry's lists the config's media type in its place: a hint is a hint
+        let lists_type = name != "referrers-registry";
+        let typed = found.entries[0].artifact_type.as_deref() == Some(OUR_TYPE);
+        assert_eq!(typed, lists_type, "{name}");
         let tag = Target::Tag(format!("sha256-{}", image.digest.hex()));
-        let tagged = store.manifest(&tag, 4 << 20).await.is_ok();
-        assert_eq!(tagged, name != "referrers-registry", "{name}: the tag stands in for the API");
+        // none of the three answers a push with OCI-Subject
+        assert!(store.manifest(&tag, 4 << 20).await.is_ok(), "{name}: the tag is written");
     }
 }
 
@@ -250,10 +252,11 @@ async fn oras_and_ocisign_list_each_other_s_referrers() {
             "{name}"
         );
         let found = store.referrers(&image.digest).await.unwrap();
-        let types: Vec<_> =
-            found.entries.iter().filter_map(|e| e.artifact_type.as_deref()).collect();
-        assert_eq!(types.len(), 2, "{name}: {types:?}");
-        assert!(types.contains(&"application/vnd.example.theirs"), "{name}");
+        let digests: Vec<_> = found.entries.iter().map(|entry| &entry.digest).collect();
+        assert_eq!(digests.len(), 2, "{name}");
+        assert!(digests.contains(&&ours.digest), "{name}");
+        let listed = run(&["discover", &reference, "--format", "json"]);
+        assert!(digests.iter().all(|digest| listed.contains(&digest.to_string())), "{name}");
     }
 }
 
