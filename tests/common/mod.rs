@@ -1,26 +1,29 @@
-//! What several test binaries need.
+//! What several test binaries share. Each uses a part of it, and what is
+//! public here is public to them.
+#![allow(dead_code, unreachable_pub)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::path::{Path, PathBuf};
+pub mod registry;
 
-/// The real tool `name`, where it is installed: in `OCISIGN_PEERS`, in the
-/// user's cache, or on PATH.
-///
-/// Without it the caller's test says so and passes, except where
-/// `OCISIGN_REQUIRE_PEERS` is set, as in CI: there it fails.
-pub(crate) fn peer(name: &str) -> Option<PathBuf> {
-    let own = std::env::var_os("OCISIGN_PEERS").map(PathBuf::from);
-    let cache = std::env::var_os("HOME").map(|home| Path::new(&home).join(".cache/ocisign-peers"));
+use std::path::PathBuf;
+
+/// A program of another project to run against: `OCISIGN_PEERS`, else
+/// `~/.cache/ocisign-peers`, else the search path. Where it is missing the
+/// test is skipped with a message; with `OCISIGN_REQUIRE_PEERS` it fails.
+pub fn peer(name: &str) -> Option<PathBuf> {
+    let home =
+        std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".cache/ocisign-peers"));
+    let peers = std::env::var_os("OCISIGN_PEERS").map(PathBuf::from).or(home);
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let found = own
+    let found = peers
         .into_iter()
-        .chain(cache)
         .chain(std::env::split_paths(&path))
-        .map(|folder| folder.join(name))
-        .find(|file| file.is_file());
+        .map(|dir| dir.join(name))
+        .find(|program| program.is_file());
     if found.is_none() {
         let required = std::env::var_os("OCISIGN_REQUIRE_PEERS").is_some();
-        assert!(!required, "{name} is not installed, and OCISIGN_REQUIRE_PEERS is set");
-        eprintln!("skipped: {name} is not installed");
+        assert!(!required, "`{name}` is required and not installed");
+        eprintln!("skipped: `{name}` is not installed");
     }
     found
 }

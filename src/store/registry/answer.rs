@@ -289,24 +289,26 @@ fn causes(error: &reqwest::Error) -> String {
 /// What to do about a failed handshake; such a failure does not pass by
 /// being repeated.
 fn tls_hint(error: &reqwest::Error) -> Option<&'static str> {
-    let mut next = error.source();
-    while let Some(cause) = next {
-        let inner = cause.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
-        let tls = cause
-            .downcast_ref::<rustls::Error>()
-            .or_else(|| inner.and_then(|inner| inner.downcast_ref::<rustls::Error>()));
-        match tls {
-            Some(rustls::Error::InvalidCertificate(_)) => {
-                return Some("if its certificate is of a private CA, give that with --ca");
-            }
-            Some(rustls::Error::InvalidMessage(_)) => {
-                return Some("if it does not speak TLS, give --plain-http");
-            }
-            Some(_) => return Some("check its TLS settings"),
-            None => next = cause.source(),
+    Some(match tls_error(error)? {
+        rustls::Error::InvalidCertificate(_) => {
+            "if its certificate is of a private CA, give that with --ca"
         }
+        rustls::Error::InvalidMessage(_) => "if it does not speak TLS, give --plain-http",
+        _ => "check its TLS settings",
+    })
+}
+
+/// The TLS error among the causes. An I/O error names as its source that of
+/// the error inside it, so the inside is looked at first.
+fn tls_error<'a>(error: &'a (dyn std::error::Error + 'static)) -> Option<&'a rustls::Error> {
+    if let Some(tls) = error.downcast_ref::<rustls::Error>() {
+        return Some(tls);
     }
-    None
+    let inside = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::get_ref);
+    match inside {
+        Some(inner) => tls_error(inner),
+        None => tls_error(error.source()?),
+    }
 }
 
 #[cfg(test)]
