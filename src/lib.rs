@@ -4,10 +4,12 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+#[cfg(feature = "cli")]
+pub mod cli;
 pub mod crypto;
-pub mod envelope;
 #[cfg(feature = "registry")]
 pub mod engine;
+pub mod envelope;
 pub mod evidence;
 pub mod image;
 pub mod limits;

@@ -27,14 +27,27 @@ const TABLE: &[(&str, &[&str], bool)] = &[
         ],
         false,
     ),
-    ("cli", &["engine", "report", "policy", "store", "limits", "image", "evidence", "crypto"], false),
+    (
+        "cli",
+        &["engine", "report", "policy", "store", "limits", "image", "evidence", "crypto"],
+        false,
+    ),
 ];
 
 /// What a pure module never names: files, network, processes, environment,
 /// clocks, event loops.
 const IMPURE: &[&str] = &[
-    "std::fs", "std::net::Tcp", "std::net::Udp", "std::process", "std::env", "std::thread::sleep",
-    "SystemTime", "Instant::now", "Timestamp::now", "tokio", "reqwest",
+    "std::fs",
+    "std::net::Tcp",
+    "std::net::Udp",
+    "std::process",
+    "std::env",
+    "std::thread::sleep",
+    "SystemTime",
+    "Instant::now",
+    "Timestamp::now",
+    "tokio",
+    "reqwest",
 ];
 
 #[test]
@@ -120,7 +133,9 @@ fn imports(text: &str) -> BTreeSet<String> {
         let rest = &text[at + "crate::".len()..];
         let list = match rest.strip_prefix('{') {
             Some(group) => group.split('}').next().unwrap_or_default(),
-            None => rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default(),
+            None => {
+                rest.split(|c: char| !c.is_alphanumeric() && c != '_').next().unwrap_or_default()
+            }
         };
         for part in list.split(',') {
             let name: String =

@@ -54,7 +54,9 @@ impl AccessArgs {
     pub fn open(&self, text: &str, name: &NameArg, limits: &Limits) -> Result<Image, Failure> {
         let source = parse_source(text)?;
         let name = match &name.as_name {
-            Some(name) => Some(name.parse::<Reference>().map_err(|e| Failure::CouldNot(e.to_string()))?),
+            Some(name) => {
+                Some(name.parse::<Reference>().map_err(|e| Failure::CouldNot(e.to_string()))?)
+            }
             None => None,
         };
         Ok(Image::open(&source, name, &self.access(), limits)?)

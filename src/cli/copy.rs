@@ -7,6 +7,7 @@ use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine;
 use crate::limits::Limits;
+use crate::report::escaped;
 
 /// Copy an image with its signatures, verifying every digest on the way
 ///
@@ -46,11 +47,23 @@ impl Copy {
             &limits,
         ))?;
         for skipped in &copied.skipped {
-            out.warning(skipped);
+            out.warning(&format!(
+                "{} was not copied: {}",
+                skipped.digest,
+                escaped(&skipped.reason)
+            ));
+        }
+        for external in &copied.external {
+            out.warning(&format!("{} lies elsewhere and was not copied", external.digest));
         }
         out.result(&format!(
-            "{} ({} manifests, {} blobs, {} referrers)",
-            copied.digest, copied.manifests, copied.blobs, copied.referrers
+            "{}\n  {} manifests, {} of them attached; {} blobs, {} bytes; {} blobs were there",
+            copied.root.digest,
+            copied.manifests,
+            copied.attached,
+            copied.blobs,
+            copied.bytes,
+            copied.present
         ));
         Ok(Exit::Yes)
     }

@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::crypto::{KeyAlgorithm, KeyFormat, Password, PrivateKey, Signer};
-use crate::engine::{self, keys};
+use crate::engine;
+use crate::engine::keys::{self, Secrets};
 use crate::limits::Limits;
 
 /// Make a key pair, or show what a key is
@@ -97,18 +98,21 @@ impl Key {
 
 impl Generate {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let (private, public) =
-            (PathBuf::from(format!("{}.key", self.output)), PathBuf::from(format!("{}.pub", self.output)));
-        keys::check_free(&[&private, &public], self.force)?;
+        let (private, public) = (
+            PathBuf::from(format!("{}.key", self.output)),
+            PathBuf::from(format!("{}.pub", self.output)),
+        );
+        keys::check_free(&[&private, &public], self.force).map_err(could_not)?;
         let password = self.password()?;
         let format = match self.format {
             FormatArg::Pkcs8 => KeyFormat::Pkcs8,
             FormatArg::Cosign => KeyFormat::Cosign,
         };
-        let key = PrivateKey::generate(self.algorithm.into()).map_err(engine::Error::from)?;
-        let text = key.to_pem(format, password.as_ref()).map_err(engine::Error::from)?;
-        keys::write_private(&private, text.as_bytes(), self.force)?;
-        keys::write_public(&public, key.public_key().to_pem().as_bytes(), self.force)?;
+        let key = PrivateKey::generate(self.algorithm.into()).map_err(could_not)?;
+        let text = key.to_pem(format, password.as_ref()).map_err(could_not)?;
+        keys::write_private(&private, text.as_bytes(), self.force).map_err(could_not)?;
+        keys::write_public(&public, key.public_key().to_pem().as_bytes(), self.force)
+            .map_err(could_not)?;
         out.result(&format!(
             "{} key {}\n  {}\n  {}",
             key.algorithm(),
@@ -125,17 +129,22 @@ impl Generate {
         match (self.no_password, self.format) {
             (true, FormatArg::Pkcs8) => Ok(None),
             (true, FormatArg::Cosign) => Ok(Some(Password::from(String::new()))),
-            (false, _) => Ok(Some(keys::password(&mut new_passphrase).map_err(engine::Error::from)?)),
+            (false, _) => {
+                let mut ask = ask;
+                let password = Secrets::of_process(&mut ask).new_password(&self.output);
+                Ok(Some(password.map_err(could_not)?))
+            }
         }
     }
 }
 
 impl Show {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let reference = keys::parse_reference(&self.key).map_err(engine::Error::from)?;
+        let reference = keys::parse_reference(&self.key).map_err(could_not)?;
         let limits = Limits::default();
-        let key = keys::load_public(&reference, &mut || keys::password(&mut passphrase), &limits)
-            .map_err(engine::Error::from)?;
+        let mut ask = ask;
+        let key = keys::load_public(&reference, &mut Secrets::of_process(&mut ask), &limits)
+            .map_err(could_not)?;
         out.result(&format!(
             "algorithm  {}\nkey id     {}\nhint       {}\n{}",
             key.algorithm(),
@@ -158,25 +167,21 @@ pub struct KeyArg {
 impl KeyArg {
     /// Reads the key, asking for a password only where it needs one.
     pub fn signer(&self, limits: &Limits, out: &Output) -> Result<Box<dyn Signer>, Failure> {
-        let reference = keys::parse_reference(&self.key).map_err(engine::Error::from)?;
+        let reference = keys::parse_reference(&self.key).map_err(could_not)?;
         if let Some(warning) = keys::exposure(&reference) {
             out.warning(&warning);
         }
-        let mut password = || keys::password(&mut passphrase);
-        Ok(keys::load_signer(&reference, &mut password, limits).map_err(engine::Error::from)?)
+        let mut ask = ask;
+        keys::load_signer(&reference, &mut Secrets::of_process(&mut ask), limits).map_err(could_not)
     }
 }
 
-/// Asks on the terminal, once.
-fn passphrase() -> std::io::Result<String> {
-    rpassword::prompt_password("Password of the private key: ")
+/// Asks on the terminal.
+fn ask(prompt: &str) -> std::io::Result<String> {
+    rpassword::prompt_password(prompt)
 }
 
-/// Asks for a new password, twice.
-fn new_passphrase() -> std::io::Result<String> {
-    let first = rpassword::prompt_password("New password of the private key: ")?;
-    if first != rpassword::prompt_password("The same again: ")? {
-        return Err(std::io::Error::other("the two passwords differ"));
-    }
-    Ok(first)
+/// Keys are no answer about an image, whatever is wrong with them.
+fn could_not(error: impl Into<keys::Error>) -> Failure {
+    engine::Error::from(error.into()).into()
 }

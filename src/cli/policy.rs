@@ -11,7 +11,8 @@ use super::output::Output;
 use crate::engine::{self, Engine};
 use crate::image::{Repository, Source};
 use crate::limits::Limits;
-use crate::policy::{self, testing};
+use crate::policy;
+use crate::policy::test::{CaseResult, TestFile};
 use crate::report;
 
 /// Write, check, understand and test policies
@@ -120,7 +121,13 @@ impl Check {
             let engine = Engine::load(file, &limits)?;
             for lint in policy::lint(engine.policy(), now) {
                 remarks += 1;
-                out.result(&format!("{}: {lint}", file.display()));
+                out.result(&format!(
+                    "{}: {} {}: {}",
+                    file.display(),
+                    lint.code,
+                    lint.about,
+                    lint.message
+                ));
             }
             out.note(&format!("{}: valid", file.display()));
         }
@@ -153,7 +160,8 @@ impl Fmt {
 
 impl Init {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let text = engine::starter(&self.name, &self.scope, &self.signers, &Limits::default())?;
+        let (now, limits) = (Timestamp::now(), Limits::default());
+        let text = engine::starter(&self.name, &self.scope, &self.signers, now, &limits)?;
         out.result(&text);
         Ok(Exit::Yes)
     }
@@ -185,22 +193,14 @@ impl Explain {
 
 impl Test {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let limits = Limits::default();
         let (mut passed, mut failed) = (0, 0);
         for file in &self.files {
-            let cases = file.with_extension("test.json");
-            let policy = engine::read_file(file, limits.policy_bytes)?;
-            let tests = engine::read_file(&cases, limits.policy_bytes)?;
-            let results = testing::run(&policy, &tests, &limits).map_err(|error| {
-                Failure::No(error.render(&file.display().to_string(), &cases.display().to_string()))
-            })?;
-            for result in results {
-                match result.failure {
-                    None => passed += 1,
-                    Some(why) => {
-                        failed += 1;
-                        out.result(&format!("{}: {}: {why}", cases.display(), result.name));
-                    }
+            for result in test_file(file)? {
+                if result.passed() {
+                    passed += 1;
+                } else {
+                    failed += 1;
+                    out.result(&format!("{}: {}", file.display(), told(&result)));
                 }
             }
         }
@@ -209,7 +209,33 @@ impl Test {
     }
 }
 
+fn test_file(file: &Path) -> Result<Vec<CaseResult>, Failure> {
+    let limits = Limits::default();
+    let text = engine::read_file(file, limits.policy_bytes)?;
+    let cases = file.with_extension("test.json");
+    let tests = engine::read_file(&cases, limits.policy_bytes)?;
+    let policy = policy::parse(&text, &limits)
+        .and_then(policy::test::link_by_name)
+        .map_err(|p| problems(&p, &text, file))?;
+    let tests = TestFile::parse(&tests, &limits).map_err(|p| problems(&p, &tests, &cases))?;
+    Ok(policy::test::run(&policy, &tests))
+}
+
+fn told(result: &CaseResult) -> String {
+    let verdict = result.verdict.verdict();
+    let mut text = format!(
+        "{}: expected {:?}, got {:?} ({})",
+        result.name,
+        result.expect,
+        verdict.decision,
+        result.reasons.join(", ")
+    );
+    if !result.missing.is_empty() {
+        text.push_str(&format!("; not among the reasons: {}", result.missing.join(", ")));
+    }
+    text
+}
+
 fn problems(problems: &[policy::Problem], source: &[u8], file: &Path) -> Failure {
-    let source = String::from_utf8_lossy(source);
-    Failure::No(policy::render_all(problems, &source, &file.display().to_string()))
+    Failure::No(engine::render(problems, source, &file.display().to_string()))
 }

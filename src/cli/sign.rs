@@ -100,7 +100,9 @@ impl Sign {
 
     fn tell(&self, outcome: &Outcome, out: &Output) -> Result<(), Failure> {
         match outcome {
-            Outcome::Attached { subject, item } => out.result(&format!("signed {subject}\n  {item}")),
+            Outcome::Attached { subject, item } => {
+                out.result(&format!("signed {subject}\n  {item}"))
+            }
             Outcome::AlreadyThere { subject, item } => {
                 out.result(&format!("{subject} is signed so already\n  {item}"));
             }

@@ -50,7 +50,9 @@ fn text(listing: &Listing) -> String {
     if listing.entries.is_empty() {
         lines.push("  nothing is attached".to_owned());
     }
-    lines.extend(listing.incomplete.iter().map(|why| format!("  not listed in full: {}", escaped(why))));
+    lines.extend(
+        listing.incomplete.iter().map(|why| format!("  not listed in full: {}", escaped(why))),
+    );
     lines.join("\n")
 }
 

@@ -6,13 +6,21 @@
 
 mod algorithm;
 mod key_id;
+mod key_ref;
 pub mod pem;
+#[cfg(feature = "pkcs11")]
+mod pkcs11;
+mod pkcs11_uri;
 mod private;
 mod public_key;
 mod verify;
 
 pub use algorithm::{Curve, KeyAlgorithm, Scheme};
 pub use key_id::KeyId;
+pub use key_ref::{KeyRef, KeyRefError};
+#[cfg(feature = "pkcs11")]
+pub use pkcs11::Pkcs11Key;
+pub use pkcs11_uri::{PinSource, Pkcs11Uri, Pkcs11UriError};
 pub use private::{KeyError, KeyFormat, Password, PrivateKey, Signer};
 pub use public_key::{PublicKey, PublicKeyError};
 pub use verify::InvalidSignature;

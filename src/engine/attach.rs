@@ -35,7 +35,7 @@ pub async fn attach(
         return Err(Error::Invalid(format!(
             "the bundle is about {}, not about {} or a manifest in it",
             about.join(", "),
-            tree.root()
+            tree.root().digest
         )));
     };
     let digest: Digest = node.digest.parse().map_err(|e| Error::Broken(format!("{e}")))?;

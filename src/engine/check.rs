@@ -88,7 +88,7 @@ impl Engine {
         let tree = fetch::read_tree(&image, depth, &self.limits, ask.progress).await?;
         let mut request = Request {
             reference: image.reference().clone(),
-            digest: tree.root().clone(),
+            digest: tree.root().digest.clone(),
             depth,
             incomplete: Vec::new(),
         };
@@ -116,7 +116,9 @@ impl Engine {
             let mut listed = discover::list(image.store(), &subject, &self.limits).await?;
             while let Some(batch) = listed.next_batch(&self.trust).await? {
                 gathered.extend(batch);
-                if listed.is_long() && self.decide(request, tree, &gathered, now).decision == Decision::Allow {
+                if listed.is_long()
+                    && self.decide(request, tree, &gathered, now).decision == Decision::Allow
+                {
                     return Ok(gathered);
                 }
             }
@@ -147,7 +149,9 @@ async fn parent_of(image: &Image, parent: &Digest, limits: &Limits) -> Result<Im
     if nodes.iter().any(|n| n.digest == child && n.state == NodeState::Verified) {
         return Ok(index);
     }
-    Err(Error::Invalid(format!("`{parent}` is no index over {child}; name the one that was signed")))
+    Err(Error::Invalid(format!(
+        "`{parent}` is no index over {child}; name the one that was signed"
+    )))
 }
 
 /// What a tree is worth by itself.

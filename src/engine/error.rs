@@ -56,7 +56,7 @@ impl Error {
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Invalid(_) | Self::Broken(_) => true,
-            Self::Copy(error) => error.is_answer(),
+            Self::Copy(error) => error.is_denial(),
             Self::Key(error) => error.is_answer(),
             Self::Store(_)
             | Self::Name(_)

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
+use jiff::Timestamp;
+
 use super::{Engine, Error};
 use crate::crypto::PublicKey;
 use crate::image::Digest;
@@ -34,15 +36,18 @@ impl Engine {
         directory: &Path,
         limits: &Limits,
     ) -> Result<Self, Error> {
-        let invalid = |problems: &[policy::Problem]| {
-            let source = String::from_utf8_lossy(text);
-            Error::Invalid(policy::render_all(problems, &source, name))
-        };
+        let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
         let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
         let (keys, resolved) = resolve(&document, directory, limits)?;
         let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
         Ok(Self::new(policy, Trust::new(keys), limits.clone()))
     }
+}
+
+/// Problems of a policy as text, with the lines that they point to.
+pub fn render(problems: &[policy::Problem], source: &[u8], name: &str) -> String {
+    let rendered: Vec<_> = problems.iter().map(|p| policy::render(p, source, name)).collect();
+    format!("the policy is not valid\n{}", rendered.join("\n"))
 }
 
 /// Reads the keys of every signer.
@@ -138,6 +143,34 @@ pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, E
     Ok(serde_json::to_string_pretty(&document).unwrap_or_default())
 }
 
+/// The text of a first policy for `scope`, its key files pinned by digest.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name, scope or key that is none.
+pub fn starter(
+    name: &str,
+    scope: &str,
+    signers: &[(String, String)],
+    issued: Timestamp,
+    limits: &Limits,
+) -> Result<String, Error> {
+    let mut starters = Vec::new();
+    for (signer, file) in signers {
+        let bytes = read_file(Path::new(file), limits.key_bytes)?;
+        PublicKey::from_pem(&bytes, limits)
+            .map_err(|error| Error::Invalid(format!("`{file}`: {error}")))?;
+        starters.push(policy::Starter {
+            name: signer.clone(),
+            file: file.clone(),
+            sha256: Some(Digest::sha256(&bytes)),
+        });
+    }
+    policy::init(name, scope, &starters, Some(issued)).map_err(|problems| {
+        let told: Vec<_> = problems.iter().map(|p| p.to_string()).collect();
+        Error::Invalid(told.join("\n"))
+    })
+}
+
 /// Reads a file of at most `max` bytes.
 ///
 /// # Errors
@@ -153,6 +186,21 @@ pub fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
         return Err(Error::Usage(format!("`{path}` is larger than the {max} bytes that are read")));
     }
     Ok(bytes)
+}
+
+/// Puts `bytes` in the place of a file, all at once.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be written.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::File { what: format!("write `{}`", path.display()), source };
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions();
+    file.as_file().set_permissions(mode).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
 }
 
 /// Writes a file that must not exist yet.

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::{Error, load};
 use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
+use crate::store::auth::AuthFiles;
+use crate::store::registry::ClientIdentity;
 use crate::store::{Archive, Layout, Registry, RegistryOptions, Store, Target};
 
 /// How to reach registries. The default speaks HTTPS with the system's
@@ -59,12 +61,7 @@ impl Image {
         source: &Source,
         name: Option<Reference>,
     ) -> Result<Self, Error> {
-        let (tag, digest) = match source {
-            Source::Registry(reference) => (reference.tag(), reference.digest()),
-            Source::Layout { tag, digest, .. } | Source::Archive { tag, digest, .. } => {
-                (tag.as_deref(), digest.as_ref())
-            }
-        };
+        let (tag, digest) = (source.tag(), source.digest());
         let named = name.is_some() || matches!(source, Source::Registry(_));
         Ok(Self {
             target: target(tag, digest),
@@ -124,20 +121,27 @@ pub(super) fn open_store(
 
 fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
     let read = |path: &PathBuf| load::read_file(path, limits.policy_bytes);
+    let credentials = match &access.auth_file {
+        Some(path) => AuthFiles::explicit(path),
+        None => AuthFiles::from_environment(),
+    };
     Ok(RegistryOptions {
         plain_http: access.plain_http,
-        ca: access.ca.as_ref().map(read).transpose()?,
-        client: match &access.client {
-            Some((certificate, key)) => Some((read(certificate)?, read(key)?)),
+        ca: access.ca.iter().map(read).collect::<Result<_, _>>()?,
+        client_identity: match &access.client {
+            Some((certificate, key)) => {
+                Some(ClientIdentity { certificate: read(certificate)?, key: read(key)?.into() })
+            }
             None => None,
         },
-        auth_file: access.auth_file.clone(),
+        credentials: Arc::new(credentials),
         limits: limits.clone(),
+        notice: None,
     })
 }
 
 /// A digest outranks a tag, as it does for a runtime.
-fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
+pub(super) fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
     match (digest, tag) {
         (Some(digest), _) => Target::Digest(digest.clone()),
         (None, Some(tag)) => Target::Tag(tag.to_owned()),
@@ -155,16 +159,18 @@ fn reference(
         (Some(name), _) => (name.repository().clone(), name.tag().map(str::to_owned)),
         (None, Source::Registry(reference)) => return Ok(reference.clone()),
         (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
-            (local(Path::new(path)), None)
+            (local_name(Path::new(path)), None)
         }
     };
     // a layout's ref.name may be more than a tag; then it is no part of the name
-    let own = tag.filter(|tag| Reference::new(repository.clone(), Some((*tag).to_owned()), None).is_ok());
+    let own =
+        tag.filter(|tag| Reference::new(repository.clone(), Some((*tag).to_owned()), None).is_ok());
     let tag = named_tag.or_else(|| own.map(str::to_owned));
     Ok(Reference::new(repository, tag, digest.cloned())?)
 }
 
-fn local(path: &Path) -> Repository {
+/// The name that an image of a local source goes by where nobody named it.
+pub fn local_name(path: &Path) -> Repository {
     let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     Repository::local(&full.file_name().unwrap_or_default().to_string_lossy())
 }

@@ -6,7 +6,7 @@ use jiff::Timestamp;
 
 use super::attach::{push_bundle, push_cosign};
 use super::check::{Soundness, soundness};
-use super::{Error, Image, Progress, discover, fetch};
+use super::{Error, Image, Progress, discover, fetch, keys};
 use crate::crypto::Signer;
 use crate::envelope::{cosign, dsse, sigstore};
 use crate::evidence::{Facts, Format, Statement};
@@ -148,19 +148,22 @@ impl Job<'_> {
     }
 
     async fn sigstore(&self, subject: &Descriptor, payload: &[u8]) -> Result<Outcome, Error> {
-        let signature = self.signer.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(Error::from)?;
+        let signature =
+            self.signer.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(keys::Error::from)?;
         let bundle = sigstore::bundle(payload, &signature, &self.signer.public_key().hint());
         let digest = subject.digest.clone();
         if !self.options.attach {
             return Ok(Outcome::Signed { subject: digest, bundle });
         }
         let created = self.options.created;
-        let item = push_bundle(self.image.store(), subject, &bundle, sigstore::SIGN_PREDICATE, created).await?;
+        let item =
+            push_bundle(self.image.store(), subject, &bundle, sigstore::SIGN_PREDICATE, created)
+                .await?;
         Ok(Outcome::Attached { subject: digest, item })
     }
 
     async fn cosign(&self, subject: &Descriptor, payload: Vec<u8>) -> Result<Outcome, Error> {
-        let signature = self.signer.sign(&payload).map_err(Error::from)?;
+        let signature = self.signer.sign(&payload).map_err(keys::Error::from)?;
         let layer = cosign::layer(&payload, &signature);
         let item =
             push_cosign(self.image.store(), &subject.digest, &layer, &payload, self.limits).await?;
@@ -170,8 +173,7 @@ impl Job<'_> {
     /// Where a signature by the same key with the same claims is already.
     async fn existing(&self, subject: &Descriptor) -> Result<Option<String>, Error> {
         let trust = Trust::new(vec![self.signer.public_key().clone()]);
-        let mut listed =
-            discover::list(self.image.store(), &subject.digest, self.limits).await?;
+        let mut listed = discover::list(self.image.store(), &subject.digest, self.limits).await?;
         while let Some(batch) = listed.next_batch(&trust).await? {
             for evidence in &batch.evidence {
                 if self.is_same(evidence.facts()) {

@@ -46,6 +46,9 @@ pub struct Scan<'k> {
     /// Keys with a meaning. A key that Go would take for one of them, and
     /// that is not it byte by byte, is refused.
     pub known: &'k [&'k str],
+    /// Keys of free-form maps, such as annotations. The keys directly in one
+    /// are the author's, compared byte by byte in Go too: they have no twins.
+    pub maps: &'k [&'k str],
     /// Arrays and objects inside each other, the outermost counting as one.
     pub max_depth: usize,
     /// Refuses numbers with a fraction or exponent, and `-0`.
@@ -58,7 +61,7 @@ pub struct Scan<'k> {
 /// # Errors
 /// [`JsonError`], at the first byte that breaks a rule.
 pub fn scan(bytes: &[u8], known: &[&str], max_depth: usize) -> Result<(), JsonError> {
-    Scan { known, max_depth, integers_only: false }.check(bytes)
+    Scan { known, maps: &[], max_depth, integers_only: false }.check(bytes)
 }
 
 impl Scan<'_> {
@@ -78,6 +81,8 @@ impl Scan<'_> {
             open: Vec::new(),
             exact: self.known.iter().copied().collect(),
             folded: self.known.iter().map(|key| fold(key)).collect(),
+            maps: self.maps,
+            map_next: false,
             max_depth: self.max_depth,
             integers_only: self.integers_only,
         };
@@ -129,7 +134,7 @@ fn fold(key: &str) -> String {
 /// A container whose end was not seen yet; an object with its keys so far.
 enum Open<'a> {
     Array,
-    Object(HashSet<Cow<'a, str>>),
+    Object { keys: HashSet<Cow<'a, str>>, map: bool },
 }
 
 struct Scanner<'a> {
@@ -138,6 +143,9 @@ struct Scanner<'a> {
     open: Vec<Open<'a>>,
     exact: HashSet<&'a str>,
     folded: HashSet<String>,
+    maps: &'a [&'a str],
+    /// Whether the value that comes next is a free-form map.
+    map_next: bool,
     max_depth: usize,
     integers_only: bool,
 }
@@ -159,8 +167,14 @@ impl<'a> Scanner<'a> {
     fn opens_container(&mut self) -> Result<bool, JsonError> {
         self.skip_space();
         match self.peek() {
-            Some(b'{') => self.start(Open::Object(HashSet::new()), b'}'),
-            Some(b'[') => self.start(Open::Array, b']'),
+            Some(b'{') => {
+                let map = std::mem::take(&mut self.map_next);
+                self.start(Open::Object { keys: HashSet::new(), map }, b'}')
+            }
+            Some(b'[') => {
+                self.map_next = false;
+                self.start(Open::Array, b']')
+            }
             Some(b'"') => self.string().map(|_| false),
             Some(b'-' | b'0'..=b'9') => self.number().map(|()| false),
             Some(b't') => self.word("true"),
@@ -180,7 +194,7 @@ impl<'a> Scanner<'a> {
             self.at += 1;
             return Ok(false);
         }
-        let object = matches!(container, Open::Object(_));
+        let object = matches!(container, Open::Object { .. });
         self.open.push(container);
         if object {
             self.key()?;
@@ -194,7 +208,7 @@ impl<'a> Scanner<'a> {
         loop {
             let object = match self.open.last() {
                 None => return Ok(false),
-                Some(open) => matches!(open, Open::Object(_)),
+                Some(open) => matches!(open, Open::Object { .. }),
             };
             self.skip_space();
             match (self.peek(), object) {
@@ -225,14 +239,16 @@ impl<'a> Scanner<'a> {
         }
         let at = self.at;
         let key = unescape(self.string()?);
-        if !self.exact.contains(&*key) && self.folded.contains(&fold(&key)) {
+        let in_map = matches!(self.open.last(), Some(Open::Object { map: true, .. }));
+        if !in_map && !self.exact.contains(&*key) && self.folded.contains(&fold(&key)) {
             let why =
                 format!("`{}` differs from a known key in case only; spell it so", clip(&key));
             return Err(JsonError::Ambiguous { at, why });
         }
+        self.map_next = !in_map && self.maps.contains(&&*key);
         let shown = clip(&key);
         let new = match self.open.last_mut() {
-            Some(Open::Object(keys)) => keys.insert(key),
+            Some(Open::Object { keys, .. }) => keys.insert(key),
             _ => true,
         };
         if !new {
@@ -542,12 +558,32 @@ mod tests {
 
     #[test]
     fn integers_only_has_no_fraction_exponent_or_negative_zero() {
-        let strict = Scan { known: KNOWN, max_depth: 8, integers_only: true };
+        let strict = Scan { known: KNOWN, maps: &[], max_depth: 8, integers_only: true };
         for text in ["1.0", "1e3", "1E3", "-0", "-0.0"] {
             assert!(matches!(strict.check(text.as_bytes()), Err(JsonError::Malformed { .. })));
         }
         for text in ["0", "-1", "10"] {
             assert_eq!(strict.check(text.as_bytes()), Ok(()));
+        }
+    }
+
+    #[test]
+    fn keys_of_a_free_form_map_have_no_twins() {
+        let scan = |text: &str| {
+            let maps = &["annotations"];
+            Scan { known: KNOWN, maps, max_depth: 8, integers_only: false }.check(text.as_bytes())
+        };
+        assert_eq!(scan(r#"{"annotations":{"Size":"1","size":"2"},"size":1}"#), Ok(()));
+        for bad in [
+            r#"{"annotations":{"Size":"1","Size":"2"}}"#,
+            r#"{"annotations":{"a":{"Size":"1"}}}"#,
+            r#"{"annotations":{"annotations":{"Size":"1"}}}"#,
+            r#"{"annotations":[{"Size":"1"}]}"#,
+            r#"{"annotations":1,"a":{"Size":"1"}}"#,
+            r#"{"annotations":{},"Size":1}"#,
+            r#"{"Annotations":{}}"#,
+        ] {
+            assert!(matches!(scan(bad), Err(JsonError::Ambiguous { .. })), "{bad}");
         }
     }
 
@@ -566,7 +602,7 @@ mod tests {
         assert_eq!(at("[1 2]"), 3);
         assert_eq!(at("[99999999999999999999]"), 1);
         assert_eq!(at("[[[]]]"), 2);
-        let strict = Scan { known: KNOWN, max_depth: 8, integers_only: false };
+        let strict = Scan { known: KNOWN, maps: &[], max_depth: 8, integers_only: false };
         let error = strict.decode::<Vec<u8>>(b"[1,\n\"x\"]").unwrap_err();
         assert!(matches!(error, JsonError::Malformed { at: 4..8, .. }), "{error}");
     }

@@ -9,14 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use futures_util::StreamExt;
 
 use self::scan::Position;
 pub use self::write::write_archive;
-use super::chunks::{blocking, chunks};
+use super::chunks::{blocking, is_sound};
 use super::layout::contents::{Contents, Files, Run};
 use super::{Blob, RawManifest, Referrers, Store, StoreError, Target};
-use crate::image::{Descriptor, Digest, Hasher};
+use crate::image::{Descriptor, Digest};
 use crate::limits::Limits;
 
 /// An OCI image layout in an uncompressed tar, read where it lies.
@@ -126,12 +125,7 @@ impl Store for Archive {
             Some(run) if run.len == size => run,
             _ => return Ok(false),
         };
-        let mut hasher = Hasher::new(digest.algorithm());
-        let mut stream = chunks(run.into());
-        while let Some(chunk) = stream.next().await {
-            hasher.update(&chunk?);
-        }
-        Ok(hasher.finish() == *digest)
+        is_sound(run.into(), digest).await
     }
 
     async fn push_blob(&self, _: &Descriptor, _: Blob) -> Result<(), StoreError> {

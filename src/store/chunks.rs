@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 
 use super::{Blob, Chunk, StoreError};
+use crate::image::{Digest, Hasher};
 
 /// Bytes per read: from 64 to 256 KiB hashing is as fast as it gets.
 const READ: usize = 256 << 10;
@@ -41,6 +42,16 @@ fn read_chunk(file: &Arc<File>, at: u64, want: usize) -> Result<Chunk, StoreErro
         Ok(()) => Ok(Chunk::from(buffer)),
         Err(source) => Err(StoreError::Io { what: "reading a blob".to_owned(), source }),
     }
+}
+
+/// Whether the bytes have the digest.
+pub(super) async fn is_sound(blob: Blob, digest: &Digest) -> Result<bool, StoreError> {
+    let mut hasher = Hasher::new(digest.algorithm());
+    let mut stream = chunks(blob);
+    while let Some(chunk) = stream.next().await {
+        hasher.update(&chunk?);
+    }
+    Ok(hasher.finish() == *digest)
 }
 
 /// Runs file work on the thread pool; in place where there is no runtime.

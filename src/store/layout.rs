@@ -3,6 +3,7 @@
 pub(crate) mod contents;
 mod dir;
 pub(crate) mod index;
+mod referrers;
 mod write;
 
 use std::path::Path;
@@ -13,9 +14,9 @@ use futures_util::StreamExt;
 
 use self::contents::{Contents, Files};
 use self::dir::Dir;
-use super::chunks::{blocking, chunks};
+use super::chunks::{blocking, chunks, is_sound};
 use super::{Blob, RawManifest, Referrers, Store, StoreError, Target};
-use crate::image::{Descriptor, Digest, Hasher};
+use crate::image::{Descriptor, Digest};
 use crate::limits::Limits;
 
 /// An OCI image layout in a directory (image-spec v1.1.1, image-layout.md).
@@ -93,12 +94,7 @@ impl Store for Layout {
             Some(run) if run.len == size => run,
             _ => return Ok(false),
         };
-        let mut hasher = Hasher::new(digest.algorithm());
-        let mut stream = chunks(run.into());
-        while let Some(chunk) = stream.next().await {
-            hasher.update(&chunk?);
-        }
-        Ok(hasher.finish() == *digest)
+        is_sound(run.into(), digest).await
     }
 
     async fn push_blob(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), StoreError> {

@@ -27,6 +27,8 @@ pub use error::KeyError;
 pub use generate::KeyFormat;
 pub use password::Password;
 pub use sign::Signer;
+#[cfg(feature = "pkcs11")]
+pub(super) use sign::checked;
 
 /// A private key of one of the algorithms that ocisign signs with.
 pub struct PrivateKey {

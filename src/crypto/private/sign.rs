@@ -64,7 +64,7 @@ fn p384(key: &p384::ecdsa::SigningKey, message: &[u8]) -> Result<Vec<u8>, KeyErr
 
 /// A signature that went wrong (a fault, a token with another key) can give
 /// the private key away, and is of no use: it never leaves.
-pub(super) fn checked(
+pub(in crate::crypto) fn checked(
     key: &PublicKey,
     message: &[u8],
     signature: Vec<u8>,

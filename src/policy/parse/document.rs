@@ -44,11 +44,13 @@ pub(super) fn document(reader: &mut Reader, root: &Json, digest: Digest) -> Opti
         mirrors: root.get("mirrors").map(|n| mirrors(reader, n)).unwrap_or_default(),
         signers: root.get("signers").map(|n| signers(reader, n)).unwrap_or_default(),
         schemas,
+        schemas_used: BTreeSet::new(),
         revoked: revoked(reader, root, &known),
         baseline: rules::baseline(reader, root, &mut known),
         rules: rules::rules(reader, root, &mut known),
         exceptions: Vec::new(),
     };
+    document.schemas_used = known.schemas.used();
     scopes::check(reader, root);
     document.exceptions = exceptions::exceptions(reader, root, &known);
     if reader.problems.is_empty() {

@@ -1,6 +1,6 @@
 //! `#/schemas/NAME`: found, written out, counted, and never in a circle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -21,6 +21,7 @@ pub(in crate::policy) struct Schemas<'a> {
     nodes: BTreeMap<&'a str, &'a Member>,
     done: BTreeMap<&'a str, Option<Expanded>>,
     open: Vec<&'a str>,
+    used: BTreeSet<String>,
     left: usize,
 }
 
@@ -29,7 +30,13 @@ impl<'a> Schemas<'a> {
     pub(in crate::policy) fn new(node: Option<&'a Json>) -> Self {
         let members = node.map(Json::members).unwrap_or_default();
         let nodes = members.iter().map(|m| (m.key.as_str(), m)).collect();
-        Self { nodes, done: BTreeMap::new(), open: Vec::new(), left: MOST_NODES }
+        Self {
+            nodes,
+            done: BTreeMap::new(),
+            open: Vec::new(),
+            used: BTreeSet::new(),
+            left: MOST_NODES,
+        }
     }
 
     /// Reads all of them, each once.
@@ -56,6 +63,11 @@ impl<'a> Schemas<'a> {
         compile(reader, node, expanded)
     }
 
+    /// Names of those that something refers to.
+    pub(in crate::policy) fn used(&self) -> BTreeSet<String> {
+        self.used.clone()
+    }
+
     /// The schema that `node`, a `$ref`, names.
     pub(super) fn resolve(&mut self, reader: &mut Reader, node: &Json) -> Option<Expanded> {
         let text = reader.string(node)?;
@@ -71,6 +83,7 @@ impl<'a> Schemas<'a> {
             return None;
         };
         let name = *name;
+        self.used.insert(name.to_owned());
         if self.open.contains(&name) || self.open.len() >= LONGEST_CHAIN {
             let chain = self.open.join("` → `");
             let message = format!("`{chain}` → `{name}` is a circle or too long a chain");

@@ -12,10 +12,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::index::{self, Entry, LayoutIndex, REF_NAME};
-use crate::image::{Descriptor, Digest, media_type};
+use super::index::{self, Entry, LayoutIndex};
+use crate::image::{Descriptor, Digest};
 use crate::limits::Limits;
-use crate::store::{Blob, RawManifest, Referrers, StoreError, Target};
+use crate::store::{Blob, RawManifest, StoreError, Target};
 
 /// The files of a layout by their names in it.
 pub(crate) trait Files: Send + Sync + fmt::Debug {
@@ -67,11 +67,11 @@ pub(crate) struct Contents<F> {
 
 /// What a manifest says that matters to finding images and referrers.
 #[derive(Debug, Default)]
-struct Links {
-    subject: Option<String>,
-    children: Vec<String>,
-    artifact_type: Option<String>,
-    annotations: Option<Value>,
+pub(super) struct Links {
+    pub(super) subject: Option<String>,
+    pub(super) children: Vec<String>,
+    pub(super) artifact_type: Option<String>,
+    pub(super) annotations: Option<Value>,
 }
 
 impl<F: Files> Contents<F> {
@@ -142,98 +142,6 @@ impl<F: Files> Contents<F> {
         self.files.open(&blob_name(digest))
     }
 
-    /// Whether the manifest of `descriptor` is there and names a subject.
-    pub(crate) fn is_referrer(&self, descriptor: &Descriptor) -> bool {
-        self.listed_links(descriptor).is_some_and(|links| links.subject.is_some())
-    }
-
-    /// The entry of index.json for a manifest that names a subject.
-    pub(crate) fn entry(&self, descriptor: &Descriptor, bytes: &[u8]) -> Option<Descriptor> {
-        let links = self.links(bytes)?;
-        links.subject.is_some().then(|| described(descriptor, links))
-    }
-
-    /// See [`crate::store::Store::referrers`].
-    pub(crate) fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError> {
-        let index = self.index()?;
-        let mut list = Referrers::default();
-        let mut budget = self.limits.signature_bytes;
-        for entry in index.entries() {
-            let Ok(descriptor) = &entry.descriptor else { continue };
-            let read = self.read(&descriptor.digest);
-            let cost = read.as_ref().map_or(0, |bytes| bytes.len() as u64);
-            let Some(left) = budget.checked_sub(cost) else {
-                let limit = self.limits.signature_bytes;
-                list.truncated = Some(format!("the listed manifests have more than {limit} bytes"));
-                break;
-            };
-            budget = left;
-            self.add_referrer(entry, descriptor, read, subject, &mut list);
-        }
-        let fallback = index::fallback_tags(subject);
-        for entry in index.entries() {
-            match (&entry.descriptor, &entry.tag) {
-                (Ok(descriptor), Some(tag)) if fallback.contains(tag) => {
-                    self.add_fallback(descriptor, &mut list);
-                }
-                _ => {}
-            }
-        }
-        list.entries.sort_by(|a, b| a.digest.cmp(&b.digest));
-        list.entries.dedup();
-        if list.entries.len() > self.limits.referrers {
-            list.entries.truncate(self.limits.referrers);
-            list.truncated = Some(format!("more than {} referrers", self.limits.referrers));
-        }
-        Ok(list)
-    }
-
-    /// Lists an entry whose manifest names `subject`; and one that claims to
-    /// be an artifact but whose bytes were changed, so that whoever checks it
-    /// can say so instead of never seeing it.
-    fn add_referrer(
-        &self,
-        entry: &Entry,
-        descriptor: &Descriptor,
-        read: Result<Vec<u8>, StoreError>,
-        subject: &Digest,
-        list: &mut Referrers,
-    ) {
-        let claims_artifact = entry.tag.is_none() && descriptor.artifact_type.is_some();
-        let bytes = match read {
-            Ok(bytes) => bytes,
-            Err(why) if claims_artifact => {
-                list.truncated = Some(why.to_string());
-                return;
-            }
-            Err(_) => return,
-        };
-        match self.links(&bytes) {
-            Some(links) if links.subject.as_deref() == Some(&subject.to_string()) => {
-                list.entries.push(described(descriptor, links));
-            }
-            _ if claims_artifact && !descriptor.digest.matches(&bytes) => {
-                list.entries.push(descriptor.clone());
-            }
-            _ => {}
-        }
-    }
-
-    fn add_fallback(&self, descriptor: &Descriptor, list: &mut Referrers) {
-        if descriptor.media_type != media_type::OCI_INDEX {
-            return; // distribution-spec: assume that there are none
-        }
-        let index = self.read(&descriptor.digest).and_then(|bytes| {
-            LayoutIndex::parse(&bytes, self.limits.json_depth).map_err(|why| self.broken(why))
-        });
-        match index {
-            Ok(index) => list
-                .entries
-                .extend(index.entries().iter().filter_map(|e| e.descriptor.as_ref().ok().cloned())),
-            Err(why) => list.truncated = Some(why.to_string()),
-        }
-    }
-
     fn tagged<'i>(&self, index: &'i LayoutIndex, tag: &str) -> Result<Vec<&'i Entry>, StoreError> {
         let found: Vec<&Entry> =
             index.entries().iter().filter(|e| e.tag.as_deref() == Some(tag)).collect();
@@ -274,7 +182,7 @@ impl<F: Files> Contents<F> {
         let digest = |e: &&Entry| e.descriptor.as_ref().ok().map(|d| d.digest.clone());
         match images.first() {
             None => Err(self.absent("an image")),
-            Some(first) if images.iter().all(|e| digest(&e) == digest(&first)) => Ok(images),
+            Some(first) if images.iter().all(|e| digest(e) == digest(first)) => Ok(images),
             Some(_) => Err(self.broken(format!(
                 "it holds {} images; name one by tag or digest: there {}",
                 images.len(),
@@ -305,7 +213,7 @@ impl<F: Files> Contents<F> {
     }
 
     /// The links of a manifest; `None` where the text is no manifest.
-    fn links(&self, bytes: &[u8]) -> Option<Links> {
+    pub(super) fn links(&self, bytes: &[u8]) -> Option<Links> {
         let document = index::object(bytes, self.limits.json_depth).ok()?;
         let text = |v: Option<&Value>| v.and_then(Value::as_str).map(str::to_owned);
         let config = document.get("config").and_then(|c| c.get("mediaType"));
@@ -322,11 +230,11 @@ impl<F: Files> Contents<F> {
         })
     }
 
-    fn listed_links(&self, descriptor: &Descriptor) -> Option<Links> {
+    pub(super) fn listed_links(&self, descriptor: &Descriptor) -> Option<Links> {
         self.read(&descriptor.digest).ok().and_then(|bytes| self.links(&bytes))
     }
 
-    fn read(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
+    pub(super) fn read(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
         let what = format!("manifest {digest}");
         let run = self.open_blob(digest)?.ok_or_else(|| self.absent(&what))?;
         run.read(&what, self.limits.manifest_bytes)
@@ -339,11 +247,11 @@ impl<F: Files> Contents<F> {
         }
     }
 
-    fn absent(&self, what: &str) -> StoreError {
+    pub(super) fn absent(&self, what: &str) -> StoreError {
         StoreError::Absent { what: what.to_owned(), place: self.files.place() }
     }
 
-    fn broken(&self, reason: String) -> StoreError {
+    pub(super) fn broken(&self, reason: String) -> StoreError {
         StoreError::Protocol { place: self.files.place(), reason }
     }
 }
@@ -355,18 +263,6 @@ pub(crate) fn blob_name(digest: &Digest) -> String {
 
 fn same(a: &Descriptor, b: &Descriptor) -> bool {
     a.digest == b.digest && a.size == b.size && a.media_type == b.media_type
-}
-
-/// The descriptor as a registry's referrers API gives it: artifact type and
-/// annotations are the manifest's, not what index.json says of it.
-fn described(descriptor: &Descriptor, links: Links) -> Descriptor {
-    let mut descriptor = descriptor.clone();
-    descriptor.artifact_type = links.artifact_type.or(descriptor.artifact_type);
-    descriptor.annotations.remove(REF_NAME);
-    if let Some(Ok(annotations)) = links.annotations.map(serde_json::from_value) {
-        descriptor.annotations = annotations;
-    }
-    descriptor
 }
 
 fn tag_list(index: &LayoutIndex) -> String {

@@ -206,7 +206,7 @@ fn untag(value: &mut Value) {
 
 /// A JSON object, strictly read.
 pub(crate) fn object(bytes: &[u8], max_depth: usize) -> Result<Map<String, Value>, JsonError> {
-    Scan { known: KNOWN, max_depth, integers_only: false }.decode(bytes)
+    Scan { known: KNOWN, maps: &["annotations"], max_depth, integers_only: false }.decode(bytes)
 }
 
 /// Whether a tag is one that tools make from a digest: the referrers tag
