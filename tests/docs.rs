@@ -99,7 +99,11 @@ fn the_policies_of_the_language_page_are_valid_and_pass_their_tests() {
     let (page, limits) = (read("docs/policy.md"), Limits::default());
     let blocks = json_blocks(&page);
     let whole = |version: &str| -> Vec<&str> {
-        blocks.iter().copied().filter(|b| b.contains(&format!("\"ocisign\": \"{version}\""))).collect()
+        blocks
+            .iter()
+            .copied()
+            .filter(|b| b.contains(&format!("\"ocisign\": \"{version}\"")))
+            .collect()
     };
     let policies = whole("policy/1");
     assert!(policies.len() >= 2, "the page shows a first and a whole policy");
