@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use ocisign::limits::Limits;
+use ocisign::policy::{self, test};
 
 fn read(path: &str) -> String {
     fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -86,4 +87,35 @@ fn layers() -> BTreeMap<String, (Vec<String>, bool)> {
         layers.insert(name, (words.collect(), entry.contains("true")));
     }
     layers
+}
+
+/// The fenced JSON blocks of a page.
+fn json_blocks(page: &str) -> Vec<&str> {
+    page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect()
+}
+
+#[test]
+fn the_policies_of_the_language_page_are_valid_and_pass_their_tests() {
+    let (page, limits) = (read("docs/policy.md"), Limits::default());
+    let blocks = json_blocks(&page);
+    let whole = |version: &str| -> Vec<&str> {
+        blocks
+            .iter()
+            .copied()
+            .filter(|b| b.contains(&format!("\"ocisign\": \"{version}\"")))
+            .collect()
+    };
+    let policies = whole("policy/1");
+    assert!(policies.len() >= 2, "the page shows a first and a whole policy");
+    for text in &policies {
+        let shown = |p: Vec<policy::Problem>| p.iter().map(|p| p.to_string()).collect::<Vec<_>>();
+        policy::parse(text.as_bytes(), &limits).map_err(shown).unwrap();
+        assert_eq!(policy::fmt(text.as_bytes(), &limits).map_err(shown).unwrap(), *text);
+    }
+    let linked =
+        policy::parse(policies.last().unwrap().as_bytes(), &limits).and_then(test::link_by_name);
+    let tests = test::TestFile::parse(whole("policy-test/1").first().unwrap().as_bytes(), &limits);
+    for result in test::run(&linked.unwrap(), &tests.unwrap()) {
+        assert!(result.passed(), "{}: {:?} {:?}", result.name, result.verdict, result.missing);
+    }
 }
