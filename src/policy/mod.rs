@@ -14,7 +14,7 @@ pub mod scope;
 pub mod test;
 mod verdict;
 
-pub use decide::{Matched, Selected, required_depth, simulate, wanted_subjects};
+pub use decide::{Matched, Selected, decide, required_depth, simulate, wanted_subjects};
 pub use fmt::fmt;
 pub use init::{Starter, init};
 pub use lint::{Lint, lint};

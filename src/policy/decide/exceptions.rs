@@ -36,16 +36,15 @@ impl<'a> Waivers<'a> {
     /// Whether waivers took the last proof of origin out of `checks`, and no
     /// exception says that this is accepted.
     ///
-    /// What never had a proof, as a baseline rule or a branch beside a proof
-    /// may, only must not be emptied.
+    /// What never had a proof, as a branch beside a `signed` check may, loses
+    /// none.
     pub(super) fn leave_unproven(&self, checks: &[Check]) -> bool {
         let waivers = self.touching(checks);
         if waivers.is_empty() || waivers.iter().any(|exception| exception.accept_unsigned) {
             return false;
         }
-        let emptied = checks.iter().all(|check| self.waives(check));
         let unwaived = Self { by_check: BTreeMap::new() };
-        emptied || (unwaived.prove(checks) && !self.prove(checks))
+        unwaived.prove(checks) && !self.prove(checks)
     }
 
     /// Whether every way through what is left of `checks` has a proof.
@@ -55,8 +54,8 @@ impl<'a> Waivers<'a> {
             CheckKind::Image(_) => false,
             CheckKind::AnyOf(branches) => {
                 // a branch that lost its proof cannot hold, so it is no way
-                let mut ways = branches.iter().filter(|branch| !self.leave_unproven(branch));
-                let mut ways = ways.by_ref().peekable();
+                let ways = branches.iter().filter(|branch| !self.leave_unproven(branch));
+                let mut ways = ways.peekable();
                 ways.peek().is_some() && ways.all(|branch| self.prove(branch))
             }
         })

@@ -23,13 +23,35 @@ mod tree;
 
 use jiff::Timestamp;
 
-use super::{Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
-use crate::evidence::{Facts, Rejection};
-use crate::image::{Depth, Shape};
+use super::{Admitted, Decision, Document, Policy, Request, Row, RuleOutcome, Simulated, Verdict};
+use crate::evidence::{Evidence, Facts, Rejection};
+use crate::image::{Depth, ImageTree, Shape};
 
 pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;
+
+/// The verdict on an image whose digests were recomputed and signatures that
+/// were verified.
+///
+/// Total: every input has an answer. `rejections` are shown and decide
+/// nothing; `now` is the only clock.
+pub fn decide(
+    policy: &Policy,
+    request: &Request,
+    tree: &ImageTree,
+    evidence: &[Evidence],
+    rejections: &[Rejection],
+    now: Timestamp,
+) -> Verdict {
+    let facts = evidence.iter().map(Evidence::facts).collect();
+    let mut verdict = judge(policy, request, tree.shape(), facts, rejections, now);
+    verdict.admitted = match verdict.decision {
+        Decision::Allow => Some(Admitted::new(request)),
+        Decision::Deny | Decision::Undecided => None,
+    };
+    verdict
+}
 
 /// What the verdict would be on declared facts: for tests of a policy and
 /// for replay. It can never become an `Admitted`.
@@ -93,7 +115,7 @@ fn verdict(
 ) -> Verdict {
     let document = context.document();
     let row = table::row(&case);
-    let judged = if reads_rules(row) { judged } else { rules::Judged::default() };
+    let judged = told(row, judged);
     Verdict {
         version: super::VERDICT_VERSION,
         decision: table::decision(row),
@@ -117,12 +139,17 @@ fn verdict(
     }
 }
 
-/// Rows 0 to 2 are answered before any rule is looked at, so the verdict
-/// shows none.
-fn reads_rules(row: Row) -> bool {
+/// What the verdict tells of the rules. Rows 0 to 4 are answered without
+/// evidence, so the checks have nothing to say there.
+fn told(row: Row, judged: rules::Judged) -> rules::Judged {
     match row {
-        Row::PolicyExpired | Row::PolicyNotYetValid | Row::Integrity | Row::Revoked => false,
-        Row::NoRule | Row::Rejected | Row::Holds | Row::Checks | Row::Incomplete => true,
+        Row::PolicyExpired
+        | Row::PolicyNotYetValid
+        | Row::Integrity
+        | Row::Revoked
+        | Row::NoRule => rules::Judged::default(),
+        Row::Rejected => judged.only_rejecting(),
+        Row::Holds | Row::Checks | Row::Incomplete => judged,
     }
 }
 

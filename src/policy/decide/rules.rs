@@ -36,6 +36,15 @@ impl Judged {
         self.rule.iter().chain(&self.baseline)
     }
 
+    /// The rules that say `reject`, without the others.
+    pub(super) fn only_rejecting(mut self) -> Self {
+        // of `accept` and `reject`, which have a reason, only one holds
+        let rejects = |rule: &RuleOutcome| !rule.held && rule.reason.is_some();
+        self.rule = self.rule.filter(rejects);
+        self.baseline.retain(rejects);
+        self
+    }
+
     /// What audit let through, as `rule/check`.
     pub(super) fn would_deny(&self) -> Vec<String> {
         let audited = self.outcomes().filter(|rule| rule.audit_until.is_some());
@@ -92,12 +101,13 @@ impl Judged {
     }
 }
 
-/// What a list of checks stands for.
+/// Where a list of checks stands.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
-    /// An entry of `rules`, or a branch of `anyOf`: must keep a proof.
+    /// An entry of `rules`: it and each branch in it must keep a proof.
     Permits,
-    /// An entry of `baseline`: holds where its last check is waived.
+    /// An entry of `baseline`: it permits nothing, so it holds where its last
+    /// check is waived.
     Baseline,
 }
 
@@ -114,7 +124,7 @@ impl Evaluation<'_, '_> {
             .map(|check| {
                 let waived_by = self.waivers.of(&check.id);
                 if waived_by.is_empty() {
-                    self.one(check)
+                    self.one(check, kind)
                 } else {
                     waived(check, waived_by, unproven)
                 }
@@ -122,7 +132,7 @@ impl Evaluation<'_, '_> {
             .collect()
     }
 
-    fn one(&self, check: &Check) -> CheckOutcome {
+    fn one(&self, check: &Check, kind: Kind) -> CheckOutcome {
         let mut outcome = blank(check);
         match &check.kind {
             CheckKind::Signed(signed) => signed::evaluate(self.context, signed, &mut outcome),
@@ -131,8 +141,7 @@ impl Evaluation<'_, '_> {
                 outcome.held = outcome.findings.is_empty();
             }
             CheckKind::AnyOf(branches) => {
-                outcome.branches =
-                    branches.iter().map(|branch| self.all(branch, Kind::Permits)).collect();
+                outcome.branches = branches.iter().map(|branch| self.all(branch, kind)).collect();
                 outcome.held = outcome.branches.iter().any(|branch| hold(branch));
             }
         }
