@@ -50,6 +50,11 @@ pub struct Limits {
     pub zstd_window_log: u32,
     /// Entries of one layer's tar.
     pub tar_entries: usize,
+    /// Entries of an OCI archive's own tar: blobs of every image in it.
+    pub archive_entries: usize,
+    /// One extended header (pax, GNU long name) of an OCI archive's own tar:
+    /// a blob's name takes 141 bytes at most.
+    pub archive_header_bytes: u64,
     /// Descriptors taken from referrers lists of one subject.
     pub referrers: usize,
     /// Pages of one referrers listing.
@@ -58,6 +63,13 @@ pub struct Limits {
     pub signature_bytes: u64,
     /// Signatures in one cosign `.sig` manifest (cosign's own cap).
     pub cosign_layers: usize,
+    /// Log entries, and timestamps, in one Sigstore bundle (sigstore-go's
+    /// caps, after GHSA-cq38-jh5f-37mq).
+    pub bundle_entries: usize,
+    /// Subjects of one in-toto statement (sigstore-go's cap).
+    pub statement_subjects: usize,
+    /// Digests of one subject of a statement (sigstore-go's cap).
+    pub subject_digests: usize,
     /// Attempts per request, the first included.
     pub attempts: u32,
     /// Redirects followed for one request.
@@ -92,10 +104,15 @@ impl Default for Limits {
             expansion_floor_bytes: 64 * MIB,
             zstd_window_log: 27,
             tar_entries: 4_000_000,
+            archive_entries: 100_000,
+            archive_header_bytes: 64 << 10,
             referrers: 5_000,
             referrers_pages: 100,
             signature_bytes: 128 * MIB,
             cosign_layers: 1_000,
+            bundle_entries: 32,
+            statement_subjects: 1_024,
+            subject_digests: 32,
             attempts: 5,
             redirects: 5,
             idle_timeout: Duration::from_secs(30),

@@ -1,2 +1,6 @@
-//! Sign container images, and decide by policy whether they may run.
-fn main() {}
+//! `ocisign`: parse arguments, call the command line, map its answer to an
+//! exit code.
+
+fn main() -> ocisign::cli::Exit {
+    ocisign::cli::run()
+}

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 
 use crate::image::Digest;
@@ -11,6 +13,15 @@ use crate::image::Digest;
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct KeyId(pub Digest);
+
+impl KeyId {
+    /// The key that a Sigstore bundle hints at: base64 of the hash. `None`
+    /// for a hint of another kind.
+    pub fn from_hint(hint: &str) -> Option<Self> {
+        let raw = <[u8; 32]>::try_from(STANDARD.decode(hint).ok()?).ok()?;
+        Some(Self(Digest::from_sha256(raw)))
+    }
+}
 
 impl fmt::Display for KeyId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

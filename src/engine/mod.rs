@@ -1,3 +1,43 @@
-//! What ties the parts together, with IO.
+//! The whole pipe: open a store, rebuild the tree, discover candidates,
+//! verify them, let the policy decide. The only part that waits for IO.
 
+mod attach;
+mod check;
+pub mod copy;
+mod discover;
+mod error;
+mod fetch;
 pub mod keys;
+mod layers;
+mod load;
+mod open;
+mod progress;
+mod sign;
+mod transfer;
+
+pub use attach::{Entry, Listing, attach, signatures};
+pub use check::{Ask, Engine, Soundness, soundness};
+pub use error::Error;
+pub use fetch::read_tree;
+pub use load::{Shorthand, read_file, render, replace_file, shorthand, starter, write_new};
+pub use open::{Access, Image, local_name};
+pub use progress::{Progress, Silent};
+pub use sign::{Outcome, SignOptions, sign};
+pub use transfer::copy_image;
+
+/// Runs `future` to its end on this thread.
+///
+/// One thread drives all connections; hashing and inflating have threads of
+/// their own, started when there is something to hash. A command that needs
+/// neither starts none.
+///
+/// # Errors
+/// What the future ends with, or [`Error::Runtime`] where the system gives
+/// no event loop.
+pub fn block_on<T>(future: impl Future<Output = Result<T, Error>>) -> Result<T, Error> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(Error::Runtime)?
+        .block_on(future)
+}

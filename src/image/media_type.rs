@@ -32,6 +32,11 @@ pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 pub const SIGSTORE_BUNDLE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// Payload of an older cosign signature (cosign, specs/SIGNATURE_SPEC.md).
 pub const COSIGN_SIMPLE: &str = "application/vnd.dev.cosign.simplesigning.v1+json";
+/// What media types of Sigstore bundles, old and new, begin with.
+pub const SIGSTORE_BUNDLE_PREFIX: &str = "application/vnd.dev.sigstore.bundle";
+/// Artifact type of older cosign's signatures as referrers
+/// (`--registry-referrers-mode=oci-1-1`).
+pub const COSIGN_ARTIFACT: &str = "application/vnd.dev.cosign.artifact.sig.v1+json";
 
 /// Whether `text` is a media type of RFC 6838, section 4.2, without parameters.
 pub fn is_valid(text: &str) -> bool {

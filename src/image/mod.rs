@@ -1,13 +1,30 @@
 //! What an image is: names, digests, descriptors, manifests and the tree
 //! that they span. Pure: bytes in, facts out.
 
+mod config;
 mod descriptor;
 mod digest;
+pub mod json;
+mod layer;
+mod link;
+mod manifest;
 pub mod media_type;
 mod reference;
 mod shape;
+mod source;
+mod tree;
+mod want;
 
+use crate::limits::Limits;
+
+pub use config::ImageConfig;
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};
+pub use layer::{LayerCheck, LayerHasher, check_reader};
+pub use link::{Link, StatedDigest};
+pub use manifest::{Document, DocumentError, Index, Manifest};
 pub use reference::{Reference, ReferenceError, Repository};
 pub use shape::{Depth, Node, NodeKind, NodeState, Shape};
+pub use source::{Source, SourceError};
+pub use tree::{ImageTree, Root, TreeBuilder};
+pub use want::{Compression, Read, Want};

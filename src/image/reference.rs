@@ -116,6 +116,20 @@ impl Reference {
         }
     }
 
+    /// Parses a reference as it is written: where it has neither tag nor
+    /// digest, none is added. Names inside signatures are read so.
+    ///
+    /// # Errors
+    /// [`ReferenceError`] says which part is wrong.
+    pub fn parse_as_written(text: &str) -> Result<Self, ReferenceError> {
+        let (name, digest) = match text.split_once('@') {
+            Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
+            None => (text, None),
+        };
+        let (name, tag) = split_tag(name);
+        Self::new(name.parse()?, tag.map(str::to_owned), digest)
+    }
+
     /// The repository.
     pub fn repository(&self) -> &Repository {
         &self.repository
@@ -147,16 +161,11 @@ impl FromStr for Reference {
     type Err = ReferenceError;
 
     fn from_str(text: &str) -> Result<Self, ReferenceError> {
-        let (name, digest) = match text.split_once('@') {
-            Some((name, digest)) => (name, Some(digest.parse::<Digest>()?)),
-            None => (text, None),
-        };
-        let (name, tag) = split_tag(name);
-        let tag = match (tag, &digest) {
-            (None, None) => Some("latest".to_owned()),
-            (tag, _) => tag.map(str::to_owned),
-        };
-        Self::new(name.parse()?, tag, digest)
+        let mut reference = Self::parse_as_written(text)?;
+        if reference.tag.is_none() && reference.digest.is_none() {
+            reference.tag = Some("latest".to_owned());
+        }
+        Ok(reference)
     }
 }
 

@@ -30,6 +30,10 @@ pub struct Document {
     pub mirrors: BTreeMap<String, String>,
     /// Principals by name.
     pub signers: BTreeMap<String, SignerDecl>,
+    /// Schemas by name; those that checks name are in the checks as well.
+    pub schemas: BTreeMap<String, Schema>,
+    /// Names of the schemas that something refers to.
+    pub schemas_used: BTreeSet<String>,
     /// What is no longer trusted.
     pub revoked: Vec<Revocation>,
     /// Rules that must hold as well, wherever they match.

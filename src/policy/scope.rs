@@ -75,18 +75,19 @@ impl Scope {
         match (body.split_once('/'), below) {
             (Some((host, _)), _) if !has_host(host) => Err(ScopeError::Host(text.to_owned())),
             (None, true) => {
-                let repository = normal(&format!("{body}/x"), text, "/**")?;
+                let repository = normal(body, "/x/x", "/**", text)?;
                 Ok(Self::Host(repository.host().to_owned()))
             }
             (None, false) => Err(form()),
             (Some(_), true) => {
-                let repository = normal(body, text, "/**")?;
+                let repository = normal(body, "/x", "/**", text)?;
+                let path = repository.path();
                 Ok(Self::Below {
                     host: repository.host().to_owned(),
-                    path: repository.path().to_owned(),
+                    path: path.strip_suffix("/x").unwrap_or(path).to_owned(),
                 })
             }
-            (Some(_), false) => Ok(Self::Exactly(normal(body, text, "")?)),
+            (Some(_), false) => Ok(Self::Exactly(normal(body, "", "", text)?)),
         }
     }
 
@@ -154,17 +155,18 @@ fn sub_domains(text: &str, rest: &str) -> Result<Scope, ScopeError> {
 }
 
 /// Parses a repository and insists that it was written as it is matched.
-fn normal(body: &str, text: &str, suffix: &str) -> Result<Repository, ScopeError> {
-    let repository: Repository = body.parse().map_err(|_| ScopeError::Form(text.to_owned()))?;
+///
+/// `sample` makes a repository of a prefix; with it the name has two
+/// segments, so that Docker Hub's `library/` is not put in.
+fn normal(body: &str, sample: &str, suffix: &str, text: &str) -> Result<Repository, ScopeError> {
+    let repository: Repository =
+        format!("{body}{sample}").parse().map_err(|_| ScopeError::Form(text.to_owned()))?;
     let written = repository.to_string();
+    let written = written.strip_suffix(sample).unwrap_or(&written);
     if written == body {
         return Ok(repository);
     }
-    let normal = match text.split_once('/') {
-        Some((_, "**")) => format!("{}/**", repository.host()),
-        _ => format!("{written}{suffix}"),
-    };
-    Err(ScopeError::Spelling { given: text.to_owned(), normal })
+    Err(ScopeError::Spelling { given: text.to_owned(), normal: format!("{written}{suffix}") })
 }
 
 fn has_host(host: &str) -> bool {
@@ -236,6 +238,10 @@ mod tests {
             ("b.example/x/**", "b.example/xy", false),
             ("b.example/x", "b.example/x", true),
             ("docker.io/library/alpine", "alpine", true),
+            ("docker.io/**", "alpine", true),
+            ("docker.io/library/**", "alpine", true),
+            ("docker.io/me/**", "me/app", true),
+            ("docker.io/me/**", "docker.io/me/app/x", true),
         ] {
             let scope = Scope::parse(scope).unwrap();
             assert_eq!(scope.matches(&name.parse().unwrap()), want, "{scope} {name}");
@@ -252,6 +258,8 @@ mod tests {
         assert_eq!(normal("index.docker.io/me/app"), "docker.io/me/app");
         assert_eq!(normal("docker.io/alpine"), "docker.io/library/alpine");
         assert_eq!(normal("Ghcr.io/**"), "ghcr.io/**");
+        assert_eq!(normal("registry-1.docker.io/**"), "docker.io/**");
+        assert_eq!(normal("index.docker.io/me/**"), "docker.io/me/**");
         assert_eq!(normal("ghcr.io:443/me/**"), "ghcr.io/me/**");
         assert!(matches!(Scope::parse("me/app"), Err(ScopeError::Host(_))));
         assert!(matches!(Scope::parse("ghcr.io/*/app"), Err(ScopeError::Form(_))));

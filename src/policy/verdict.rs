@@ -56,17 +56,29 @@ pub struct Request {
     pub incomplete: Vec<String>,
 }
 
+/// Version of the verdict's JSON (`docs/verdict.md`).
+pub const VERDICT_VERSION: &str = "verdict/1";
+
 /// A verdict on one request.
+///
+/// Only `decide` and `simulate` make one. The fields are open to readers; the
+/// right to run the image is not among them, so changing one admits nothing.
 #[must_use]
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Verdict {
+    /// Version of this JSON: [`VERDICT_VERSION`].
+    pub version: &'static str,
     /// The answer.
     pub decision: Decision,
     /// The row of the truth table.
     pub row: Row,
     /// One sentence for people.
     pub summary: String,
+    /// What the summary rests on where no check does: the wrong or missing
+    /// nodes, the revocations, why evidence was cut short.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub findings: Vec<String>,
     /// What was asked.
     pub reference: Reference,
     /// The digest that was judged.
@@ -94,6 +106,9 @@ pub struct Verdict {
     pub now: Timestamp,
     /// Digest over the evidence, in a canonical order.
     pub evidence_digest: Digest,
+    /// Set by `decide` alone, on an allow by evidence that was verified here.
+    #[serde(skip)]
+    pub(super) admitted: Option<Admitted>,
 }
 
 /// What became of one rule.
@@ -165,6 +180,10 @@ pub struct Counted {
 pub struct Ignored {
     /// Where the item was found.
     pub item: String,
+    /// Its format.
+    pub format: Format,
+    /// The canonical key that made it.
+    pub key: KeyId,
     /// Why it does not count here, and what to do.
     pub reason: String,
 }
@@ -195,6 +214,14 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    /// For `decide` alone: what an allow on real evidence admits.
+    pub(super) fn new(request: &Request) -> Self {
+        Self {
+            reference: request.reference.by_digest(request.digest.clone()),
+            digest: request.digest.clone(),
+        }
+    }
+
     /// The reference to pull: repository and digest, no tag.
     pub fn reference(&self) -> &Reference {
         &self.reference
@@ -210,14 +237,11 @@ impl Verdict {
     /// The digest-pinned reference, where the answer is allow.
     ///
     /// # Errors
-    /// Gives the verdict back where it is anything else.
-    pub fn admit(self) -> Result<Admitted, Box<Self>> {
-        match self.decision {
-            Decision::Allow => Ok(Admitted {
-                reference: self.reference.by_digest(self.digest.clone()),
-                digest: self.digest,
-            }),
-            Decision::Deny | Decision::Undecided => Err(Box::new(self)),
+    /// Gives the verdict back where it is anything else, a simulated one too.
+    pub fn admit(mut self) -> Result<Admitted, Box<Self>> {
+        match (self.decision, self.admitted.take()) {
+            (Decision::Allow, Some(admitted)) => Ok(admitted),
+            (Decision::Allow | Decision::Deny | Decision::Undecided, _) => Err(Box::new(self)),
         }
     }
 }

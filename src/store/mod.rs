@@ -1,6 +1,13 @@
 //! Where images live: registries, layouts, archives. Thin IO: raw bytes out,
 //! promises nothing; whoever asked hashes what came.
 
+mod archive;
+pub mod auth;
+mod chunks;
+mod layout;
+mod memory;
+pub mod registry;
+
 use std::fmt;
 use std::sync::Arc;
 
@@ -8,6 +15,12 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
 use crate::image::{Descriptor, Digest};
+
+pub use archive::{Archive, write_archive};
+pub use chunks::chunks;
+pub use layout::Layout;
+pub use memory::Memory;
+pub use registry::{Registry, RegistryOptions};
 
 /// Bytes of a chunk of a stream.
 pub type Chunk = bytes::Bytes;
@@ -170,4 +183,10 @@ pub trait Store: Send + Sync + fmt::Debug {
         bytes: &[u8],
         tag: Option<&str>,
     ) -> Result<(), StoreError>;
+
+    /// Makes a manifest that was pushed without a tag the place's image, so
+    /// that [`Target::Only`] finds it. Registries need nothing for it.
+    async fn list_untagged(&self, _descriptor: &Descriptor) -> Result<(), StoreError> {
+        Ok(())
+    }
 }

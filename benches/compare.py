@@ -1,0 +1,191 @@
+#!/usr/bin/env python3
+"""ocisign beside its peers, in one run: wall time, CPU time and peak memory.
+
+    cargo build --release && python3 benches/compare.py > table.md
+
+Needs the peers in OCISIGN_PEERS (cosign, crane, referrers-registry), openssl, gzip, zstd and skopeo, about 6 GiB
+in TMPDIR, and a quiet machine. Figures of different runs or machines do not compare: read the ratios.
+"""
+import gzip
+import hashlib
+import json
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
+OCISIGN = TARGET / "release" / "ocisign"
+PEERS = Path(os.environ.get("OCISIGN_PEERS", Path.home() / ".cache/ocisign-peers"))
+MIB = 1 << 20
+OCI = "application/vnd.oci.image."
+
+
+def run(command, env=None, check=True):
+    """One process: (wall seconds, CPU seconds, peak resident KiB)."""
+    start = time.perf_counter()
+    child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
+                             shell=isinstance(command, str), executable="/bin/bash" if isinstance(command, str) else None)
+    _, status, usage = os.wait4(child.pid, 0)
+    wall = time.perf_counter() - start
+    if check and status != 0:
+        sys.exit(f"failed ({status}): {command}")
+    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+
+
+def measure(commands, rounds, env=None):
+    """The commands in turn, so that a slow moment of the machine hits all of them."""
+    runs = {name: [] for name in commands}
+    for command in commands.values():
+        run(command, env)  # warm: page cache, lazily made files
+    for _ in range(rounds):
+        for name, command in commands.items():
+            runs[name].append(run(command, env))
+    return {name: (statistics.median(r[0] for r in rs), statistics.median(r[1] for r in rs), max(r[2] for r in rs))
+            for name, rs in runs.items()}
+
+
+def table(title, results, baseline, command):
+    print(f"\n### {title}\n\n{command}\n\n| | wall | CPU | peak memory | wall against {baseline} |\n|---|---|---|---|---|")
+    base = results[baseline][0]
+    for name, (wall, cpu, peak) in results.items():
+        print(f"| {name} | {wall * 1000:.1f} ms | {cpu * 1000:.1f} ms | {peak / 1024:.1f} MiB | {wall / base:.2f} |")
+
+
+class Layout:
+    """A one-image OCI layout, written as plainly as the format allows."""
+
+    def __init__(self, path):
+        self.path = Path(path)
+        (self.path / "blobs/sha256").mkdir(parents=True)
+        (self.path / "oci-layout").write_text('{"imageLayoutVersion":"1.0.0"}')
+
+    def blob(self, media_type, data):
+        digest = hashlib.sha256(data).hexdigest()
+        (self.path / "blobs/sha256" / digest).write_bytes(data)
+        return {"mediaType": media_type, "digest": "sha256:" + digest, "size": len(data)}
+
+    def image(self, layers, diff_ids, tag):
+        config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diff_ids}})
+        manifest = json.dumps({"schemaVersion": 2, "mediaType": OCI + "manifest.v1+json", "layers": layers,
+                               "config": self.blob(OCI + "config.v1+json", config.encode())})
+        entry = self.blob(OCI + "manifest.v1+json", manifest.encode())
+        entry["annotations"] = {"org.opencontainers.image.ref.name": tag}
+        (self.path / "index.json").write_text(json.dumps({"schemaVersion": 2, "mediaType": OCI + "index.v1+json", "manifests": [entry]}))
+
+
+def tar_of(name, data):
+    import io
+    import tarfile
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        info = tarfile.TarInfo(name)
+        info.size = len(data)
+        tar.addfile(info, io.BytesIO(data))
+    return out.getvalue()
+
+
+def text(size, seed):
+    """Text-like bytes that compress about as a layer of programs does (2 to 3 times)."""
+    rng = random.Random(seed)
+    words = [rng.randbytes(rng.randrange(3, 12)) for _ in range(4096)]
+    out = bytearray()
+    while len(out) < size:
+        out += b"".join(rng.choice(words) for _ in range(4096))
+    return bytes(out[:size])
+
+
+def layers_uncompressed(work):
+    layout = Layout(work / "plain")
+    layers, diffs = [], []
+    for i in range(8):
+        data = tar_of(f"layer{i}", os.urandom(256 * MIB - 2048))
+        layers.append(layout.blob(OCI + "layer.v1.tar", data))
+        diffs.append(layers[-1]["digest"])
+    layout.image(layers, diffs, "big")
+    blobs = " ".join(str(layout.path / "blobs/sha256" / d.split(":")[1]) for d in diffs)
+    results = measure({
+        "openssl, two at a time": f"printf '%s\\n' {blobs} | xargs -P 2 -n 1 openssl dgst -sha256",
+        "ocisign tree --depth layers": [str(OCISIGN), "-q", "tree", "--depth", "layers", f"oci:{layout.path}:big"],
+    }, 5)
+    table("Hashing: 2 GiB in eight layers, page cache", results, "openssl, two at a time",
+          "`ocisign tree --depth layers` beside `openssl dgst -sha256` over the same files, run two at a time.")
+    shutil.rmtree(layout.path)
+
+
+def layers_gzip(work):
+    layout = Layout(work / "gzip")
+    layers, diffs = [], []
+    for i in range(8):
+        data = tar_of(f"layer{i}", text(64 * MIB, i))
+        diffs.append("sha256:" + hashlib.sha256(data).hexdigest())
+        layers.append(layout.blob(OCI + "layer.v1.tar+gzip", gzip.compress(data, 6, mtime=0)))
+    layout.image(layers, diffs, "big")
+    blobs = " ".join(str(layout.path / "blobs/sha256" / d["digest"].split(":")[1]) for d in layers)
+    results = measure({
+        "gzip -dc, sha256sum, two at a time": f"printf '%s\\n' {blobs} | xargs -P 2 -I@ sh -c 'gzip -dc < @ | sha256sum'",
+        "skopeo copy to a directory": f"rm -rf {work}/copied; skopeo copy --dest-decompress oci:{layout.path}:big dir:{work}/copied",
+        "ocisign tree --depth contents": [str(OCISIGN), "-q", "tree", "--depth", "contents", f"oci:{layout.path}:big"],
+    }, 3)
+    table("Decompressing: 512 MiB of tar in eight gzip layers", results, "gzip -dc, sha256sum, two at a time",
+          "`ocisign tree --depth contents` hashes each layer compressed and decompressed against `diff_ids`.")
+    shutil.rmtree(layout.path)
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def verify(work):
+    layout = Layout(work / "small")
+    data = tar_of("hello", b"hello\n" * 1000)
+    layout.image([layout.blob(OCI + "layer.v1.tar", data)], ["sha256:" + hashlib.sha256(data).hexdigest()], "v1")
+    port = free_port()
+    server = subprocess.Popen([PEERS / "referrers-registry", str(port)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    env = {**os.environ, "COSIGN_PASSWORD": "", "OCISIGN_PASSWORD": ""}
+    image = f"127.0.0.1:{port}/bench/app:v1"
+    try:
+        for _ in range(100):
+            with socket.socket() as s:
+                if s.connect_ex(("127.0.0.1", port)) == 0:
+                    break
+            time.sleep(0.05)
+        run([OCISIGN, "-q", "copy", f"oci:{layout.path}:v1", image], env)
+        run([OCISIGN, "-q", "key", "generate", "--output", work / "k"], env)
+        run([OCISIGN, "-q", "sign", "--key", work / "k.key", image], env)
+        results = measure({
+            "cosign verify": [PEERS / "cosign", "verify", "--key", work / "k.pub", "--insecure-ignore-tlog", image],
+            "ocisign verify": [OCISIGN, "verify", "--key", work / "k.pub", image],
+        }, 20, env)
+    finally:
+        server.kill()
+    table("Verifying a signed image in a local registry", results, "cosign verify",
+          "`ocisign verify --key` (every byte of the image recomputed) beside `cosign verify --key --insecure-ignore-tlog` "
+          "(the signature over one digest), whole processes.")
+
+
+def main():
+    work = Path(tempfile.mkdtemp(prefix="ocisign-bench-"))
+    try:
+        size = OCISIGN.stat().st_size / MIB
+        peer = (PEERS / "cosign").stat().st_size / MIB
+        print(f"Binary: ocisign {size:.1f} MiB, cosign {peer:.1f} MiB.")
+        chosen = sys.argv[1:] or ["verify", "plain", "gzip"]
+        for name, part in {"verify": verify, "plain": layers_uncompressed, "gzip": layers_gzip}.items():
+            if name in chosen:
+                part(work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main()

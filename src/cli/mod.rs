@@ -1,0 +1,88 @@
+//! The command line: one file per verb, no logic of its own.
+//!
+//! Exit codes, everywhere: 0 done or allow; 1 the answer is no (deny, a
+//! digest or size that does not match, an invalid policy or bundle); 2 could
+//! not do or decide.
+
+mod access;
+mod attach;
+mod copy;
+mod exit;
+mod key;
+mod output;
+mod policy;
+mod progress;
+mod shell;
+mod sign;
+mod signatures;
+mod tree;
+mod verify;
+
+use clap::{Parser, Subcommand};
+
+pub use exit::Exit;
+
+/// Sign container images, and decide by policy whether an image may run.
+///
+/// An IMAGE is one of
+///   registry/repo[:tag][@digest]   an image in a registry (also docker://…)
+///   oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
+///   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
+///
+/// Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.
+#[derive(Debug, Parser)]
+#[command(name = "ocisign", version, verbatim_doc_comment, max_term_width = 100)]
+#[command(after_help = "Start with: ocisign key generate --output me\n            \
+    ocisign sign --key me.key IMAGE\n            ocisign verify --key me.pub IMAGE")]
+pub struct Cli {
+    /// Say only what was asked for, and errors.
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    quiet: bool,
+    /// Say more; twice for every request.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Verify(verify::Verify),
+    Sign(sign::Sign),
+    Attach(attach::Attach),
+    Signatures(signatures::Signatures),
+    Tree(tree::Tree),
+    Copy(copy::Copy),
+    Key(key::Key),
+    Policy(policy::Policy),
+    Completions(shell::Completions),
+    Man(shell::Man),
+}
+
+/// Runs one command line and says how it ended.
+pub fn run() -> Exit {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => return exit::usage(&error),
+    };
+    let out = output::Output::new(cli.quiet, cli.verbose);
+    let result = match cli.command {
+        Command::Verify(verb) => verb.run(&out),
+        Command::Sign(verb) => verb.run(&out),
+        Command::Attach(verb) => verb.run(&out),
+        Command::Signatures(verb) => verb.run(&out),
+        Command::Tree(verb) => verb.run(&out),
+        Command::Copy(verb) => verb.run(&out),
+        Command::Key(verb) => verb.run(&out),
+        Command::Policy(verb) => verb.run(&out),
+        Command::Completions(verb) => verb.run(),
+        Command::Man(verb) => verb.run(),
+    };
+    match result {
+        Ok(exit) => exit,
+        Err(error) => {
+            out.error(&error);
+            error.exit()
+        }
+    }
+}

@@ -1,0 +1,158 @@
+//! Blobs from store to store, hashed while they pass.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures_util::stream::{self, BoxStream};
+use futures_util::{StreamExt, TryStreamExt};
+
+use super::{Copied, CopyError};
+use crate::image::{Descriptor, Hasher};
+use crate::limits::Limits;
+use crate::store::{Blob, Chunk, Store, StoreError, chunks};
+
+/// A blob to copy.
+#[derive(Debug)]
+pub(super) struct Part {
+    pub(super) descriptor: Descriptor,
+    /// Its content as the descriptor embeds it, unchecked.
+    pub(super) data: Option<Vec<u8>>,
+}
+
+enum Outcome {
+    Written(u64),
+    Present,
+    External(Box<Descriptor>),
+}
+
+/// Copies the blobs, a few at a time.
+pub(super) async fn blobs(
+    src: &dyn Store,
+    dst: &dyn Store,
+    parts: Vec<Part>,
+    limits: &Limits,
+    copied: &mut Copied,
+) -> Result<(), CopyError> {
+    let mut transfers = stream::iter(parts)
+        .map(|part| blob(src, dst, part))
+        .buffer_unordered(limits.parallel.max(1));
+    while let Some(outcome) = transfers.try_next().await? {
+        match outcome {
+            Outcome::Written(bytes) => {
+                copied.blobs += 1;
+                copied.bytes = copied.bytes.saturating_add(bytes);
+            }
+            Outcome::Present => copied.present += 1,
+            Outcome::External(descriptor) => copied.external.push(*descriptor),
+        }
+    }
+    copied.external.sort_by(|a, b| a.digest.cmp(&b.digest));
+    Ok(())
+}
+
+async fn blob(src: &dyn Store, dst: &dyn Store, part: Part) -> Result<Outcome, CopyError> {
+    let descriptor = part.descriptor;
+    if dst.has_blob(&descriptor.digest, descriptor.size).await? {
+        return Ok(Outcome::Present);
+    }
+    let blob = match (src.blob(&descriptor.digest, descriptor.size).await, part.data) {
+        (Ok(blob), _) => blob,
+        (Err(StoreError::Absent { .. }), Some(data)) => {
+            Blob::Stream(stream::iter([Ok(Chunk::from(data))]).boxed())
+        }
+        (Err(StoreError::Absent { .. }), None) if !descriptor.urls.is_empty() => {
+            return Ok(Outcome::External(Box::new(descriptor)));
+        }
+        (Err(StoreError::Absent { .. }), None) => {
+            let what = format!("blob {}", descriptor.digest);
+            return Err(CopyError::Missing { what, place: src.place() });
+        }
+        (Err(error), _) => return Err(error.into()),
+    };
+    let found = Found::default();
+    let pushed = dst.push_blob(&descriptor, Blob::Stream(checked(blob, &descriptor, &found))).await;
+    // What the stream saw explains the push's error better than the push can.
+    match (found.take(), pushed) {
+        (Some(found), _) => Err(CopyError::Mismatch {
+            what: format!("blob {}", descriptor.digest),
+            place: src.place(),
+            expected: format!("{} and {} bytes", descriptor.digest, descriptor.size),
+            found,
+        }),
+        (None, Ok(())) => Ok(Outcome::Written(descriptor.size)),
+        (None, Err(error)) => Err(error.into()),
+    }
+}
+
+/// What a stream's bytes were instead of what they had to be.
+#[derive(Debug, Clone, Default)]
+struct Found(Arc<Mutex<Option<String>>>);
+
+impl Found {
+    fn set(&self, found: String) -> StoreError {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(found.clone());
+        let reason = format!("a blob has {found}; do not use this image");
+        StoreError::Protocol { place: "the source".to_owned(), reason }
+    }
+
+    fn take(&self) -> Option<String> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+struct Checked {
+    chunks: BoxStream<'static, Result<Chunk, StoreError>>,
+    hasher: Option<Hasher>,
+    held: Option<Chunk>,
+    passed: u64,
+    expected: Descriptor,
+    found: Found,
+}
+
+/// The blob's bytes, of which the last chunk is held back until digest and
+/// size are right: a destination never gets all of a wrong blob, and gets an
+/// error for the end of it.
+fn checked(
+    blob: Blob,
+    expected: &Descriptor,
+    found: &Found,
+) -> BoxStream<'static, Result<Chunk, StoreError>> {
+    let state = Checked {
+        chunks: chunks(blob),
+        hasher: Some(Hasher::new(expected.digest.algorithm())),
+        held: None,
+        passed: 0,
+        expected: expected.clone(),
+        found: found.clone(),
+    };
+    stream::try_unfold(state, |mut state| async move {
+        Ok(state.next().await?.map(|chunk| (chunk, state)))
+    })
+    .boxed()
+}
+
+impl Checked {
+    async fn next(&mut self) -> Result<Option<Chunk>, StoreError> {
+        while let Some(chunk) = self.chunks.try_next().await? {
+            self.passed = self.passed.saturating_add(chunk.len() as u64);
+            if self.passed > self.expected.size {
+                return Err(self.found.set(format!("more than {} bytes", self.expected.size)));
+            }
+            if chunk.is_empty() {
+                continue;
+            }
+            if let Some(hasher) = &mut self.hasher {
+                hasher.update(&chunk);
+            }
+            if let Some(before) = self.held.replace(chunk) {
+                return Ok(Some(before));
+            }
+        }
+        // The end, and once only: afterwards there is nothing held.
+        let Some(hasher) = self.hasher.take() else { return Ok(None) };
+        let digest = hasher.finish();
+        if digest != self.expected.digest || self.passed != self.expected.size {
+            return Err(self.found.set(format!("{digest} and {} bytes", self.passed)));
+        }
+        Ok(self.held.take())
+    }
+}

@@ -1,0 +1,130 @@
+//! Feeding the tree: the loop that fetches what a [`TreeBuilder`] wants.
+
+use futures_util::{StreamExt as _, stream};
+
+use super::layers;
+use super::{Error, Image, Progress};
+use crate::image::{Depth, Descriptor, Digest, ImageTree, NodeKind, Read, Root, TreeBuilder, Want};
+use crate::limits::Limits;
+use crate::store::{self, Store, StoreError, Target};
+
+/// Rebuilds the tree of an image down to `depth`, recomputing every digest.
+///
+/// What is wrong with a node stands in the tree; it is no error.
+///
+/// # Errors
+/// [`Error::Store`] where the store fails in another way than not having
+/// something.
+pub async fn read_tree(
+    image: &Image,
+    depth: Depth,
+    limits: &Limits,
+    progress: &dyn Progress,
+) -> Result<ImageTree, Error> {
+    let store = image.store();
+    let mut builder = TreeBuilder::new(root(image, limits).await?, depth, limits);
+    loop {
+        let (documents, blobs): (Vec<_>, Vec<_>) =
+            builder.wants().into_iter().partition(|want| want.read == Read::Document);
+        if !documents.is_empty() {
+            supply(&mut builder, store, documents, limits).await?;
+        } else if !blobs.is_empty() {
+            layers::supply(&mut builder, store, blobs, limits, progress).await?;
+        } else {
+            progress.finish();
+            return Ok(builder.finish());
+        }
+    }
+}
+
+/// The digest that an image's name stands for now, with its bytes hashed.
+///
+/// # Errors
+/// [`Error::Store`] where it cannot be read, [`Error::Broken`] where the
+/// store gives other bytes than the digest names.
+pub(super) async fn resolve(image: &Image, limits: &Limits) -> Result<Digest, Error> {
+    let root = root(image, limits).await?;
+    match root.digest {
+        None => Ok(Digest::sha256(&root.bytes)),
+        Some(digest) if digest.matches(&root.bytes) => Ok(digest),
+        Some(digest) => {
+            Err(Error::Broken(format!("the manifest given for {digest} is another one")))
+        }
+    }
+}
+
+async fn root(image: &Image, limits: &Limits) -> Result<Root, Error> {
+    let raw = image.store().manifest(image.target(), limits.manifest_bytes).await?;
+    let asked = match image.target() {
+        Target::Digest(digest) => Some(digest.clone()),
+        Target::Tag(_) | Target::Only => None,
+    };
+    let (listed, size) = match raw.claimed {
+        Some(claimed) => (Some(claimed.digest), Some(claimed.size)),
+        None => (None, None),
+    };
+    Ok(Root { bytes: raw.bytes, media_type: raw.media_type, digest: asked.or(listed), size })
+}
+
+async fn supply(
+    builder: &mut TreeBuilder,
+    store: &dyn Store,
+    wants: Vec<Want>,
+    limits: &Limits,
+) -> Result<(), Error> {
+    let mut fetched = stream::iter(wants)
+        .map(|want| async move {
+            let got = document(store, &want, limits).await;
+            (want, got)
+        })
+        .buffer_unordered(limits.parallel);
+    while let Some((want, got)) = fetched.next().await {
+        match got {
+            Ok(bytes) => builder.supply(&want, &bytes),
+            Err(StoreError::Absent { .. }) => builder.missing(&want),
+            Err(StoreError::TooLarge { what, limit }) => {
+                builder.limit(&want, format!("{what} is larger than {limit}"));
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(())
+}
+
+async fn document(store: &dyn Store, want: &Want, limits: &Limits) -> Result<Vec<u8>, StoreError> {
+    match want.kind {
+        NodeKind::Index | NodeKind::Manifest => {
+            let target = Target::Digest(want.digest.clone());
+            Ok(store.manifest(&target, limits.manifest_bytes).await?.bytes)
+        }
+        NodeKind::Config | NodeKind::Layer | NodeKind::Opaque => {
+            let descriptor =
+                Descriptor::new(want.media_type.clone(), want.digest.clone(), want.size);
+            small_blob(store, &descriptor, limits.config_bytes).await
+        }
+    }
+}
+
+/// Reads a blob into memory: its size and one byte more, so that a longer
+/// one is seen. Whoever asked compares digest and size.
+pub(super) async fn small_blob(
+    store: &dyn Store,
+    descriptor: &Descriptor,
+    max: u64,
+) -> Result<Vec<u8>, StoreError> {
+    let Descriptor { digest, size, .. } = descriptor;
+    if *size > max {
+        return Err(StoreError::TooLarge { what: format!("blob {digest}"), limit: max });
+    }
+    let mut chunks = store::chunks(store.blob(digest, *size).await?);
+    let mut bytes = Vec::new();
+    while let Some(chunk) = chunks.next().await {
+        let room = usize::try_from(size + 1).unwrap_or(usize::MAX) - bytes.len();
+        let chunk = chunk?;
+        bytes.extend_from_slice(chunk.get(..room).unwrap_or(&chunk));
+        if bytes.len() as u64 > *size {
+            break;
+        }
+    }
+    Ok(bytes)
+}

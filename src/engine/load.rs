@@ -1,0 +1,214 @@
+//! Policies and keys from files: read with a bound, parsed, linked.
+
+use std::collections::BTreeMap;
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+
+use super::{Engine, Error};
+use crate::crypto::PublicKey;
+use crate::image::Digest;
+use crate::limits::Limits;
+use crate::policy::{self, Blob, Document, Policy, Resolved};
+use crate::trust::Trust;
+
+impl Engine {
+    /// Loads a policy and the keys that it names.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] with line and column where the policy or one of
+    /// its keys is wrong; [`Error::File`] where a file cannot be read.
+    pub fn load(path: &Path, limits: &Limits) -> Result<Self, Error> {
+        let bytes = read_file(path, limits.policy_bytes)?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        Self::from_text(&path.display().to_string(), &bytes, directory, limits)
+    }
+
+    /// Loads a policy from its text; `name` stands in messages, and files
+    /// are looked for in `directory`.
+    ///
+    /// # Errors
+    /// As [`Engine::load`].
+    pub fn from_text(
+        name: &str,
+        text: &[u8],
+        directory: &Path,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
+        let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
+        let (keys, resolved) = resolve(&document, directory, limits)?;
+        let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
+        Ok(Self::new(policy, Trust::new(keys), limits.clone()))
+    }
+}
+
+/// Problems of a policy as text, with the lines that they point to.
+pub fn render(problems: &[policy::Problem], source: &[u8], name: &str) -> String {
+    let rendered: Vec<_> = problems.iter().map(|p| policy::render(p, source, name)).collect();
+    format!("the policy is not valid\n{}", rendered.join("\n"))
+}
+
+/// Reads the keys of every signer.
+fn resolve(
+    document: &Document,
+    directory: &Path,
+    limits: &Limits,
+) -> Result<(Vec<PublicKey>, Resolved), Error> {
+    let mut keys = Vec::new();
+    let mut signers = BTreeMap::new();
+    for (name, signer) in &document.signers {
+        let mut ids = Vec::new();
+        for declared in &signer.keys {
+            let (place, bytes) = blob(&declared.source, directory, limits)?;
+            let key = PublicKey::from_pem(&bytes, limits).map_err(|error| {
+                Error::Invalid(format!("signer `{name}`, key {place}: {error}"))
+            })?;
+            ids.push(key.id());
+            keys.push(key);
+        }
+        signers.insert(name.clone(), ids);
+    }
+    Ok((keys, Resolved { signers }))
+}
+
+fn blob(source: &Blob, directory: &Path, limits: &Limits) -> Result<(String, Vec<u8>), Error> {
+    match source {
+        Blob::Pem(text) => Ok(("in the policy".to_owned(), text.clone().into_bytes())),
+        Blob::File { path, sha256 } => {
+            let bytes = read_file(&directory.join(path), limits.key_bytes)?;
+            match sha256 {
+                Some(want) if !want.matches(&bytes) => Err(Error::Invalid(format!(
+                    "`{path}` has {}, the policy pins {want}; if the new content is meant, \
+                     change the policy",
+                    Digest::sha256(&bytes)
+                ))),
+                _ => Ok((format!("`{path}`"), bytes)),
+            }
+        }
+    }
+}
+
+/// What `--key` on the command line stands for.
+#[derive(Debug, Clone, Copy)]
+pub struct Shorthand<'a> {
+    /// Public key files; any one of them is enough.
+    pub keys: &'a [PathBuf],
+    /// Annotations that must be signed.
+    pub annotations: &'a [(String, String)],
+    /// How the signed name must agree with the requested one.
+    pub reference: &'a str,
+}
+
+/// The policy that a shorthand stands for, as text: one rule on `**`.
+///
+/// # Errors
+/// [`Error::Invalid`] for a file that holds no public key, [`Error::File`]
+/// for one that cannot be read.
+pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, Error> {
+    let mut signers = serde_json::Map::new();
+    let mut seen = Vec::new();
+    for path in shorthand.keys {
+        let key = PublicKey::from_pem(&read_file(path, limits.key_bytes)?, limits)
+            .map_err(|error| Error::Invalid(format!("`{}`: {error}", path.display())))?;
+        // the same key twice would be two signers that overlap
+        if !seen.contains(&key.id()) {
+            seen.push(key.id());
+            let name = format!("key-{}", seen.len());
+            signers.insert(name, serde_json::json!({ "keys": [{ "pem": key.to_pem() }] }));
+        }
+    }
+    let mut signed = serde_json::json!({
+        "by": signers.keys().collect::<Vec<_>>(),
+        "atLeast": 1,
+        "reference": shorthand.reference,
+    });
+    if let (false, Some(signed)) = (shorthand.annotations.is_empty(), signed.as_object_mut()) {
+        let globs = shorthand.annotations.iter().map(|(key, value)| {
+            (key.clone(), serde_json::Value::from(policy::glob::Glob::literal(value).as_str()))
+        });
+        signed.insert("annotations".to_owned(), globs.collect::<serde_json::Map<_, _>>().into());
+    }
+    let document = serde_json::json!({
+        "ocisign": "policy/1",
+        "name": "keys",
+        "signers": signers,
+        "rules": [{
+            "id": "keys",
+            "scope": ["**"],
+            "require": [{ "id": "signed", "signed": signed }],
+        }],
+    });
+    Ok(serde_json::to_string_pretty(&document).unwrap_or_default())
+}
+
+/// The text of a first policy for `scope`, its key files pinned by digest.
+///
+/// # Errors
+/// [`Error::Invalid`] for a name, scope or key that is none.
+pub fn starter(
+    name: &str,
+    scope: &str,
+    signers: &[(String, String)],
+    issued: Timestamp,
+    limits: &Limits,
+) -> Result<String, Error> {
+    let mut starters = Vec::new();
+    for (signer, file) in signers {
+        let bytes = read_file(Path::new(file), limits.key_bytes)?;
+        PublicKey::from_pem(&bytes, limits)
+            .map_err(|error| Error::Invalid(format!("`{file}`: {error}")))?;
+        starters.push(policy::Starter {
+            name: signer.clone(),
+            file: file.clone(),
+            sha256: Some(Digest::sha256(&bytes)),
+        });
+    }
+    policy::init(name, scope, &starters, Some(issued)).map_err(|problems| {
+        let told: Vec<_> = problems.iter().map(|p| p.to_string()).collect();
+        Error::Invalid(told.join("\n"))
+    })
+}
+
+/// Reads a file of at most `max` bytes.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read, [`Error::Usage`] where it is
+/// larger.
+pub fn read_file(path: &Path, max: u64) -> Result<Vec<u8>, Error> {
+    let failed = |source| Error::File { what: format!("read `{}`", path.display()), source };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(failed)?;
+    file.take(max + 1).read_to_end(&mut bytes).map_err(failed)?;
+    if bytes.len() as u64 > max {
+        let path = path.display();
+        return Err(Error::Usage(format!("`{path}` is larger than the {max} bytes that are read")));
+    }
+    Ok(bytes)
+}
+
+/// Puts `bytes` in the place of a file, all at once.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be written.
+pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::File { what: format!("write `{}`", path.display()), source };
+    let directory = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(directory).map_err(failed)?;
+    let mode = std::fs::metadata(path).map_err(failed)?.permissions();
+    file.as_file().set_permissions(mode).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(failed)?;
+    file.persist(path).map_err(|error| failed(error.error))?;
+    Ok(())
+}
+
+/// Writes a file that must not exist yet.
+///
+/// # Errors
+/// [`Error::File`] where it exists or cannot be written.
+pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
+    let failed = |source| Error::File { what: format!("write `{}`", path.display()), source };
+    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+}

@@ -1,0 +1,176 @@
+//! From the name of an image to an open store.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{Error, load};
+use crate::image::{Digest, Reference, Repository, Source};
+use crate::limits::Limits;
+use crate::store::auth::AuthFiles;
+use crate::store::registry::ClientIdentity;
+use crate::store::{Archive, Layout, Registry, RegistryOptions, Store, Target};
+
+/// How to reach registries. The default speaks HTTPS with the system's
+/// roots, and plain HTTP to loopback addresses only.
+#[derive(Debug, Clone, Default)]
+pub struct Access {
+    /// Speak plain HTTP to registries that are not loopback too.
+    pub plain_http: bool,
+    /// A PEM file of certificates to trust beside the system's roots.
+    pub ca: Option<PathBuf>,
+    /// A client certificate and its private key, two PEM files.
+    pub client: Option<(PathBuf, PathBuf)>,
+    /// A docker config.json or podman auth.json to use before all others.
+    pub auth_file: Option<PathBuf>,
+}
+
+/// An image that was named: where it is, and the name that policies match.
+#[derive(Debug, Clone)]
+pub struct Image {
+    store: Arc<dyn Store>,
+    target: Target,
+    reference: Reference,
+    named: bool,
+}
+
+impl Image {
+    /// Opens the store that `source` names.
+    ///
+    /// `name` is what policies match for a local source; without one it goes
+    /// by `localhost/` and the name of its directory or file.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where a layout or archive cannot be read,
+    /// [`Error::File`] where a file of `access` cannot.
+    pub fn open(
+        source: &Source,
+        name: Option<Reference>,
+        access: &Access,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let store = open_store(source, access, limits)?;
+        Self::from_store(store, source, name)
+    }
+
+    /// An image in a store that the caller opened or wrote.
+    ///
+    /// # Errors
+    /// [`Error::Name`] where a tag of `source` cannot stand in a reference.
+    pub fn from_store(
+        store: Arc<dyn Store>,
+        source: &Source,
+        name: Option<Reference>,
+    ) -> Result<Self, Error> {
+        let (tag, digest) = (source.tag(), source.digest());
+        let named = name.is_some() || matches!(source, Source::Registry(_));
+        Ok(Self {
+            target: target(tag, digest),
+            reference: reference(source, name, tag, digest)?,
+            store,
+            named,
+        })
+    }
+
+    /// The store.
+    pub fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    /// What to read in the store.
+    pub fn target(&self) -> &Target {
+        &self.target
+    }
+
+    /// The name that policies match.
+    pub fn reference(&self) -> &Reference {
+        &self.reference
+    }
+
+    /// The name to sign with the image: repository and tag. `None` for a
+    /// local source that nobody named.
+    pub fn signed_name(&self) -> Option<Reference> {
+        let tag = self.reference.tag().map(str::to_owned);
+        let name = || Reference::new(self.reference.repository().clone(), tag, None).ok();
+        if self.named { name() } else { None }
+    }
+
+    /// The same image, another node of it.
+    pub(super) fn at(&self, digest: Digest) -> Self {
+        Self {
+            reference: self.reference.pinned(digest.clone()),
+            target: Target::Digest(digest),
+            ..self.clone()
+        }
+    }
+}
+
+/// Opens the store of a source without naming an image in it.
+pub(super) fn open_store(
+    source: &Source,
+    access: &Access,
+    limits: &Limits,
+) -> Result<Arc<dyn Store>, Error> {
+    Ok(match source {
+        Source::Registry(reference) => {
+            Arc::new(Registry::open(reference.repository(), options(access, limits)?)?)
+        }
+        Source::Layout { dir, .. } => Arc::new(Layout::open(Path::new(dir), limits.clone())?),
+        Source::Archive { file, .. } => Arc::new(Archive::open(Path::new(file), limits.clone())?),
+    })
+}
+
+fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
+    let read = |path: &PathBuf| load::read_file(path, limits.policy_bytes);
+    let credentials = match &access.auth_file {
+        Some(path) => AuthFiles::explicit(path),
+        None => AuthFiles::from_environment(),
+    };
+    Ok(RegistryOptions {
+        plain_http: access.plain_http,
+        ca: access.ca.iter().map(read).collect::<Result<_, _>>()?,
+        client_identity: match &access.client {
+            Some((certificate, key)) => {
+                Some(ClientIdentity { certificate: read(certificate)?, key: read(key)?.into() })
+            }
+            None => None,
+        },
+        credentials: Arc::new(credentials),
+        limits: limits.clone(),
+        notice: None,
+    })
+}
+
+/// A digest outranks a tag, as it does for a runtime.
+pub(super) fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
+    match (digest, tag) {
+        (Some(digest), _) => Target::Digest(digest.clone()),
+        (None, Some(tag)) => Target::Tag(tag.to_owned()),
+        (None, None) => Target::Only,
+    }
+}
+
+fn reference(
+    source: &Source,
+    name: Option<Reference>,
+    tag: Option<&str>,
+    digest: Option<&Digest>,
+) -> Result<Reference, Error> {
+    let (repository, named_tag) = match (name, source) {
+        (Some(name), _) => (name.repository().clone(), name.tag().map(str::to_owned)),
+        (None, Source::Registry(reference)) => return Ok(reference.clone()),
+        (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
+            (local_name(Path::new(path)), None)
+        }
+    };
+    // a layout's ref.name may be more than a tag; then it is no part of the name
+    let own =
+        tag.filter(|tag| Reference::new(repository.clone(), Some((*tag).to_owned()), None).is_ok());
+    let tag = named_tag.or_else(|| own.map(str::to_owned));
+    Ok(Reference::new(repository, tag, digest.cloned())?)
+}
+
+/// The name that an image of a local source goes by where nobody named it.
+pub fn local_name(path: &Path) -> Repository {
+    let full = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    Repository::local(&full.file_name().unwrap_or_default().to_string_lossy())
+}

@@ -1,0 +1,289 @@
+//! Sigstore bundles 0.1 to 0.3 (protobuf-specs, sigstore_bundle.proto, in
+//! the JSON form of protobuf), and the manifest that attaches one
+//! (cosign, specs/BUNDLE_SPEC.md).
+
+use std::collections::BTreeMap;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use serde::{Deserialize, Serialize};
+
+use super::text::{Count, base64};
+use super::{Envelope, Untrusted, bad_json, clip, dsse, statement};
+use crate::evidence::{Format, Reason};
+use crate::image::{Descriptor, Digest, Reference, json, media_type};
+use crate::limits::Limits;
+
+pub use super::statement::SIGN_PREDICATE;
+
+/// Content of the config blob of a manifest that attaches a bundle.
+pub const EMPTY_CONFIG: &[u8] = b"{}";
+
+const MEDIA_TYPES: [&str; 4] = [
+    "application/vnd.dev.sigstore.bundle+json;version=0.1",
+    "application/vnd.dev.sigstore.bundle+json;version=0.2",
+    "application/vnd.dev.sigstore.bundle+json;version=0.3",
+    "application/vnd.dev.sigstore.bundle.v0.3+json",
+];
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Bundle {
+    media_type: String,
+    verification_material: Option<Material>,
+    message_signature: Option<serde::de::IgnoredAny>,
+    dsse_envelope: Option<Dsse>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Material {
+    public_key: Option<Hint>,
+    certificate: Option<Certificate>,
+    x509_certificate_chain: Option<Chain>,
+    /// Counted only: a key needs no log entry to count. The bytes stay in
+    /// the candidate for whoever asks for a trusted time.
+    tlog_entries: Option<Count>,
+    timestamp_verification_data: Option<Timestamps>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Hint {
+    hint: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Certificate {
+    raw_bytes: String,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Chain {
+    certificates: Vec<Certificate>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Timestamps {
+    rfc3161_timestamps: Option<Count>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Dsse {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<DsseSignature>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DsseSignature {
+    sig: String,
+    /// Which key, by a name that only the signer knows; unsigned.
+    #[serde(default, rename = "keyid")]
+    _keyid: serde::de::IgnoredAny,
+}
+
+/// Whether `bytes` are JSON that says it is a bundle.
+pub(super) fn names_itself(bytes: &[u8]) -> bool {
+    #[derive(Deserialize)]
+    #[serde(rename_all = "camelCase")]
+    struct Named {
+        media_type: String,
+    }
+    serde_json::from_slice::<Named>(bytes)
+        .is_ok_and(|named| named.media_type.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX))
+}
+
+/// Takes a bundle apart. The numbered checks are those of a Sigstore
+/// verifier that apply to a bundle made with a key.
+pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Untrusted<Envelope>, Reason> {
+    // Duplicate keys at any depth; then exactly the fields of the .proto, so
+    // that a twin in another letter case is refused as well.
+    json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("bundle", &e))?;
+    let bundle: Bundle =
+        serde_json::from_slice(bytes).map_err(|e| malformed(format!("bundle: {e}")))?;
+    if !MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
+        let version = clip(&bundle.media_type);
+        return Err(Reason::Unsupported(format!("a bundle of media type `{version}`")));
+    }
+    let material = bundle.verification_material.ok_or(missing("verificationMaterial"))?;
+    let hint = key_hint(material, bundle.media_type.contains("0.3"), limits)?;
+    let (payload, signature) = match (bundle.dsse_envelope, bundle.message_signature) {
+        (Some(envelope), None) => open(envelope)?,
+        (None, Some(_)) => {
+            let what = "a bundle over a message digest, which signs a file; \
+                        sign the image with `ocisign sign`";
+            return Err(Reason::Unsupported(what.to_owned()));
+        }
+        (Some(_), Some(_)) | (None, None) => {
+            return Err(missing("exactly one of dsseEnvelope and messageSignature"));
+        }
+    };
+    Ok(Untrusted::new(Envelope { format: Format::Sigstore, payload, signature, hint }))
+}
+
+fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<String>, Reason> {
+    let entries = material.tlog_entries.unwrap_or_default().0;
+    let timestamps = material.timestamp_verification_data.and_then(|t| t.rfc3161_timestamps);
+    let most = limits.bundle_entries;
+    if entries > most || timestamps.unwrap_or_default().0 > most {
+        let what = format!("more than {most} log entries or timestamps in a bundle");
+        return Err(Reason::LimitExceeded(what));
+    }
+    match (material.public_key, material.certificate, material.x509_certificate_chain) {
+        (Some(key), None, None) => Ok(key.hint.filter(|hint| !hint.is_empty())),
+        (None, Some(certificate), None) => Err(keyless(&[certificate])),
+        // From 0.3 on there is the leaf alone.
+        (None, None, Some(_)) if v03 => Err(malformed("a bundle 0.3 with a chain".to_owned())),
+        (None, None, Some(chain)) => Err(keyless(&chain.certificates)),
+        _ => Err(missing("exactly one of publicKey, certificate and x509CertificateChain")),
+    }
+}
+
+fn keyless(certificates: &[Certificate]) -> Reason {
+    let encoded = |c: &Certificate| base64(&c.raw_bytes).is_some_and(|der| !der.is_empty());
+    if certificates.is_empty() || !certificates.iter().all(encoded) {
+        return malformed("a certificate that is empty or no base64".to_owned());
+    }
+    Reason::Unsupported("made with a certificate; keyless comes later".to_owned())
+}
+
+fn open(envelope: Dsse) -> Result<(Vec<u8>, Vec<u8>), Reason> {
+    if envelope.payload_type != dsse::IN_TOTO {
+        let kind = clip(&envelope.payload_type);
+        return Err(Reason::Unsupported(format!("a DSSE payload of type `{kind}`")));
+    }
+    let [signature] = envelope.signatures.as_slice() else {
+        let count = envelope.signatures.len();
+        return Err(malformed(format!("{count} DSSE signatures instead of one")));
+    };
+    let payload = base64(&envelope.payload).ok_or_else(|| no_base64("payload"))?;
+    let signature = base64(&signature.sig).ok_or_else(|| no_base64("sig"))?;
+    if signature.is_empty() {
+        return Err(malformed("an empty signature".to_owned()));
+    }
+    Ok((payload, signature))
+}
+
+/// The statement to sign for an image, in deterministic bytes.
+///
+/// `name` is signed as repository and tag; a digest in it is left out, for
+/// the subject has it.
+pub fn statement(
+    subject: &Digest,
+    name: Option<&Reference>,
+    annotations: &BTreeMap<String, String>,
+) -> Vec<u8> {
+    statement::build(subject, name.map(super::signed_name).as_deref(), annotations)
+}
+
+/// A bundle 0.3 around a signed statement. `signature` is over the
+/// [pre-authentication encoding](dsse::pae) of `payload` as
+/// [in-toto JSON](dsse::IN_TOTO), `hint` is the key's.
+pub fn bundle(payload: &[u8], signature: &[u8], hint: &str) -> Vec<u8> {
+    let bundle = WrittenBundle {
+        media_type: media_type::SIGSTORE_BUNDLE,
+        verification_material: WrittenMaterial { public_key: WrittenHint { hint } },
+        dsse_envelope: WrittenDsse {
+            payload: STANDARD.encode(payload),
+            payload_type: dsse::IN_TOTO,
+            signatures: [WrittenSignature { sig: STANDARD.encode(signature) }],
+        },
+    };
+    super::to_json(&bundle)
+}
+
+/// The manifest that attaches `bundle` to `subject` as a referrer, exactly
+/// as cosign 3 writes it. Its config blob is [`EMPTY_CONFIG`].
+pub fn manifest(
+    bundle: &Descriptor,
+    subject: &Descriptor,
+    predicate_type: &str,
+    created: Timestamp,
+) -> Vec<u8> {
+    let bare = |d: &Descriptor| Descriptor::new(d.media_type.clone(), d.digest.clone(), d.size);
+    // cosign puts the artifact type on the config's descriptor too.
+    let mut config = Descriptor::of(media_type::OCI_EMPTY, EMPTY_CONFIG);
+    config.artifact_type = Some(bundle.media_type.clone());
+    super::to_json(&WrittenManifest {
+        schema_version: 2,
+        media_type: media_type::OCI_MANIFEST,
+        config,
+        layers: [bare(bundle)],
+        annotations: BTreeMap::from([
+            ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
+            ("dev.sigstore.bundle.predicateType", predicate_type.to_owned()),
+            ("org.opencontainers.image.created", seconds(created).to_string()),
+        ]),
+        subject: bare(subject),
+        artifact_type: &bundle.media_type,
+    })
+}
+
+/// RFC 3339 without a fraction, as cosign writes it.
+fn seconds(at: Timestamp) -> Timestamp {
+    let floor = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
+    at.round(floor).unwrap_or(at)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenBundle<'a> {
+    media_type: &'a str,
+    verification_material: WrittenMaterial<'a>,
+    dsse_envelope: WrittenDsse<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMaterial<'a> {
+    public_key: WrittenHint<'a>,
+}
+
+#[derive(Serialize)]
+struct WrittenHint<'a> {
+    hint: &'a str,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenDsse<'a> {
+    payload: String,
+    payload_type: &'a str,
+    signatures: [WrittenSignature; 1],
+}
+
+#[derive(Serialize)]
+struct WrittenSignature {
+    sig: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenManifest<'a> {
+    schema_version: u8,
+    media_type: &'a str,
+    config: Descriptor,
+    layers: [Descriptor; 1],
+    annotations: BTreeMap<&'a str, String>,
+    subject: Descriptor,
+    artifact_type: &'a str,
+}
+
+fn malformed(what: String) -> Reason {
+    Reason::Malformed(what)
+}
+
+fn missing(what: &str) -> Reason {
+    malformed(format!("the bundle must have {what}"))
+}
+
+fn no_base64(field: &str) -> Reason {
+    malformed(format!("`{field}` is no base64"))
+}

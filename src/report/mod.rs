@@ -1,0 +1,17 @@
+//! A verdict for people and for machines. Pure: text out, nothing printed.
+//!
+//! Names, annotations and reasons come from registries and from whoever wrote
+//! an envelope. None of them reaches a terminal with a control character in
+//! it, and none without a bound.
+
+mod escape;
+mod explain;
+mod json;
+mod text;
+mod tree;
+
+pub use escape::escaped;
+pub use explain::explain;
+pub use json::json;
+pub use text::{Style, text};
+pub use tree::{tree_json, tree_text};

@@ -1,0 +1,113 @@
+//! A rebuilt tree, for people and for machines.
+
+use super::escape::escaped;
+use super::text::{Ink, Style};
+use crate::image::{Node, NodeKind, NodeState, Shape};
+
+/// The tree as indented text, one line a node.
+pub fn tree_text(shape: &Shape, style: Style) -> String {
+    let mut out = String::new();
+    for (at, node) in shape.nodes.iter().enumerate() {
+        let indent = "  ".repeat(ancestors(shape, at));
+        let (word, detail) = state(&node.state);
+        let mark = style.paint(ink(&node.state), word);
+        out.push_str(&format!(
+            "{indent}{} {}  {} bytes  {}{}  {mark}{}\n",
+            kind(node.kind),
+            escaped(&node.digest),
+            node.size,
+            escaped(&node.media_type),
+            platform(node),
+            if detail.is_empty() { String::new() } else { format!(": {}", escaped(&detail)) },
+        ));
+        for warning in &node.warnings {
+            out.push_str(&format!("{indent}  note: {}\n", escaped(warning)));
+        }
+    }
+    out.push_str(&summary(shape));
+    out
+}
+
+/// The tree as JSON: the depth and the nodes, documents left out.
+pub fn tree_json(shape: &Shape) -> String {
+    let mut shape = shape.clone();
+    for node in &mut shape.nodes {
+        node.json = None;
+    }
+    let value = serde_json::json!({ "version": "tree/1", "tree": shape });
+    serde_json::to_string_pretty(&value).unwrap_or_default()
+}
+
+fn summary(shape: &Shape) -> String {
+    let count = |kind| shape.nodes.iter().filter(|n| n.kind == kind).count();
+    let good = shape.nodes.iter().filter(|n| n.state == NodeState::Verified).count();
+    let unread = shape.nodes.iter().filter(|n| n.state == NodeState::NotRead).count();
+    let bytes: u64 = shape
+        .nodes
+        .iter()
+        .filter(|n| n.state == NodeState::Verified)
+        .fold(0, |sum, node| sum.saturating_add(node.size));
+    format!(
+        "{} nodes ({} indexes, {} manifests, {} configs, {} layers): {good} verified, {bytes} bytes{}\n",
+        shape.nodes.len(),
+        count(NodeKind::Index),
+        count(NodeKind::Manifest),
+        count(NodeKind::Config),
+        count(NodeKind::Layer),
+        if unread == 0 { String::new() } else { format!("; {unread} not read at this depth") },
+    )
+}
+
+fn ancestors(shape: &Shape, at: usize) -> usize {
+    let mut depth = 0;
+    let mut node = shape.nodes.get(at);
+    // parents stand before children, so this ends; the bound is for declared shapes
+    while let Some(parent) = node.and_then(|n| n.parent).filter(|_| depth < 16) {
+        depth += 1;
+        node = shape.nodes.get(parent);
+    }
+    depth
+}
+
+fn kind(kind: NodeKind) -> &'static str {
+    match kind {
+        NodeKind::Index => "index   ",
+        NodeKind::Manifest => "manifest",
+        NodeKind::Config => "config  ",
+        NodeKind::Layer => "layer   ",
+        NodeKind::Opaque => "opaque  ",
+    }
+}
+
+fn platform(node: &Node) -> String {
+    let platform = node.platform.as_ref().or(node.declared_platform.as_ref());
+    platform.map_or(String::new(), |p| format!("  {}", escaped(&p.to_string())))
+}
+
+fn ink(state: &NodeState) -> Ink {
+    match state {
+        NodeState::Verified => Ink::Good,
+        NodeState::NotRead => Ink::Faint,
+        NodeState::Missing | NodeState::External(_) | NodeState::LimitExceeded(_) => Ink::Doubt,
+        NodeState::Mismatch(_)
+        | NodeState::SizeMismatch(_)
+        | NodeState::Unverifiable(_)
+        | NodeState::Ambiguous(_)
+        | NodeState::Malformed(_) => Ink::Bad,
+    }
+}
+
+fn state(state: &NodeState) -> (&'static str, String) {
+    match state {
+        NodeState::Verified => ("verified", String::new()),
+        NodeState::NotRead => ("not read", String::new()),
+        NodeState::Mismatch(what) => ("mismatch", what.clone()),
+        NodeState::SizeMismatch(what) => ("size mismatch", what.clone()),
+        NodeState::Unverifiable(what) => ("unverifiable", what.clone()),
+        NodeState::Missing => ("missing", String::new()),
+        NodeState::External(urls) => ("external", urls.join(" ")),
+        NodeState::Ambiguous(what) => ("ambiguous", what.clone()),
+        NodeState::Malformed(what) => ("malformed", what.clone()),
+        NodeState::LimitExceeded(what) => ("limit exceeded", what.clone()),
+    }
+}

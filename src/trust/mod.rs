@@ -1,0 +1,44 @@
+//! Whom we believe: public keys, fed as bytes, immutable once built.
+
+use std::collections::BTreeMap;
+
+use crate::crypto::{KeyId, PublicKey};
+
+/// The keys under which a signature is evidence. What it is evidence for is
+/// the policy's to say.
+#[derive(Debug, Clone, Default)]
+pub struct Trust {
+    keys: BTreeMap<KeyId, PublicKey>,
+}
+
+impl Trust {
+    /// Trust in `keys`. A key that comes twice, in whatever encoding, is one.
+    pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
+        Self { keys: keys.into_iter().map(|key| (key.id(), key)).collect() }
+    }
+
+    /// The key of this name.
+    pub fn by_id(&self, id: &KeyId) -> Option<&PublicKey> {
+        self.keys.get(id)
+    }
+
+    /// The key that a Sigstore bundle hints at.
+    pub fn by_hint(&self, hint: &str) -> Option<&PublicKey> {
+        self.by_id(&KeyId::from_hint(hint)?)
+    }
+
+    /// All keys, in the order of their ids.
+    pub fn keys(&self) -> impl Iterator<Item = (&KeyId, &PublicKey)> {
+        self.keys.iter()
+    }
+
+    /// How many keys there are.
+    pub fn len(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// Whether nobody is trusted.
+    pub fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+}

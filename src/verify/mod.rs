@@ -1,0 +1,76 @@
+//! Envelope and trust to [`Evidence`]: the only place that makes any.
+//!
+//! There is no clock here. What holds at which instant is for the policy.
+
+use crate::crypto::{KeyId, PublicKey};
+use crate::envelope::{Candidate, Envelope, Untrusted, parse};
+use crate::evidence::{Evidence, Facts, Reason, Rejection, Signer, Subject};
+use crate::limits::Limits;
+use crate::trust::Trust;
+
+/// Verifies that `candidate` is signed by a key of `trust` and is about
+/// `subject`.
+///
+/// Of `subject` its digest is compared, for the formats read here sign
+/// neither size nor media type.
+///
+/// # Errors
+/// A [`Rejection`] that says why it proves nothing. That is data for a
+/// verdict, no failure.
+pub fn verify(
+    candidate: &Candidate,
+    trust: &Trust,
+    subject: &Subject,
+    limits: &Limits,
+) -> Result<Evidence, Rejection> {
+    facts(candidate, trust, subject, limits)
+        .map(Evidence::verified)
+        .map_err(|reason| candidate.rejected(reason))
+}
+
+fn facts(
+    candidate: &Candidate,
+    trust: &Trust,
+    subject: &Subject,
+    limits: &Limits,
+) -> Result<Facts, Reason> {
+    let envelope = parse(candidate, limits)?;
+    let signed = Signed::check(&envelope, trust)?;
+    // Claims are read only now, from the very bytes whose signature holds.
+    let claims = signed.envelope.claims(&subject.digest, limits)?;
+    Ok(Facts {
+        item: candidate.item.clone(),
+        format: signed.envelope.format,
+        signer: Signer::Key { key: signed.key },
+        claims,
+        times: Vec::new(),
+    })
+}
+
+/// An envelope whose signature holds under a trusted key. Holding one is the
+/// proof; only [`Signed::check`] makes one.
+struct Signed<'e> {
+    envelope: &'e Envelope,
+    key: KeyId,
+}
+
+impl<'e> Signed<'e> {
+    fn check(envelope: &'e Untrusted<Envelope>, trust: &Trust) -> Result<Self, Reason> {
+        let envelope = envelope.unverified();
+        let hinted = envelope.hint.as_deref().and_then(|hint| trust.by_hint(hint));
+        let message = envelope.message();
+        let holds = |key: &&PublicKey| key.verify(&message, &envelope.signature).is_ok();
+        // A hint is not signed: it says which key to try first, no more.
+        let others = trust.keys().map(|(_, key)| key).filter(|key| Some(*key) != hinted);
+        match hinted.into_iter().chain(others).find(holds) {
+            Some(key) => Ok(Self { envelope, key: key.id() }),
+            None if hinted.is_some() => Err(Reason::BadSignature),
+            None => Err(Reason::UnknownKey(envelope.hint.as_deref().map(shown))),
+        }
+    }
+}
+
+/// A hint is any text; this much of it goes into a report.
+fn shown(hint: &str) -> String {
+    hint.chars().take(64).collect()
+}
