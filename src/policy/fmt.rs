@@ -7,19 +7,22 @@
 use super::json::{self, Json, Member, Value};
 use super::parse::Problem;
 use super::parse::grammar::{Child, POLICY, RULE};
+use super::test::file;
 use crate::limits::Limits;
 
 /// Longest line that is not broken, in characters.
 const WIDTH: usize = 100;
 
-/// Formats a policy, whole or not: only what is no strict JSON is refused.
+/// Formats a policy or a test file, whole or not: only what is no strict JSON is refused.
 ///
 /// # Errors
 /// Where it is no strict JSON.
 pub fn fmt(bytes: &[u8], limits: &Limits) -> Result<String, Vec<Problem>> {
     let root = json::read(bytes, limits)?;
     let mut out = String::new();
-    broken(&mut out, &root, Child::One(&POLICY), 0);
+    let version = root.get("ocisign").and_then(Json::as_str);
+    let kind = if version == Some(file::VERSION) { &file::FILE } else { &POLICY };
+    broken(&mut out, &root, Child::One(kind), 0);
     out.push('\n');
     Ok(out)
 }
@@ -79,7 +82,9 @@ fn value(out: &mut String, node: &Json, child: Child, indent: usize, used: usize
 fn short(node: &Json, child: Child, room: usize) -> Option<String> {
     let always = match child {
         Child::Map(_) => true,
-        Child::List(kind) | Child::One(kind) => std::ptr::eq(kind, &RULE),
+        Child::List(kind) | Child::One(kind) => {
+            std::ptr::eq(kind, &RULE) || std::ptr::eq(kind, &file::CASE)
+        }
         Child::Lists(_) | Child::Plain => false,
     };
     if always {

@@ -11,6 +11,7 @@ mod model;
 mod parse;
 pub mod schema;
 pub mod scope;
+pub mod test;
 mod verdict;
 
 pub use decide::{Matched, Selected, decide, required_depth, simulate, wanted_subjects};

@@ -64,12 +64,12 @@ fn version(reader: &mut Reader, root: &Json) {
         reader.string(node);
     }
     let Some(node) = reader.required(root, "ocisign") else { return };
-    if let Some(text) = reader.string(node) {
-        if text != "policy/1" {
-            let text = super::reader::short(text);
-            let message = format!("`{text}` is no version of the language that is known here");
-            reader.bad(Code::Value, node, message, "write `policy/1`");
-        }
+    if let Some(text) = reader.string(node)
+        && text != "policy/1"
+    {
+        let text = super::reader::short(text);
+        let message = format!("`{text}` is no version of the language that is known here");
+        reader.bad(Code::Value, node, message, "write `policy/1`");
     }
 }
 
@@ -79,15 +79,15 @@ fn validity(
 ) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>) {
     let issued = root.get("issued").and_then(|n| reader.time(n));
     let expires = root.get("expires").and_then(|n| reader.time(n));
-    if let (Some(from), Some(until), Some(node)) = (issued, expires, root.get("expires")) {
-        if until <= from {
-            reader.bad(
-                Code::Conflict,
-                node,
-                "`expires` is not after `issued`",
-                "the policy would never be valid; write a later instant",
-            );
-        }
+    if let (Some(from), Some(until), Some(node)) = (issued, expires, root.get("expires"))
+        && until <= from
+    {
+        reader.bad(
+            Code::Conflict,
+            node,
+            "`expires` is not after `issued`",
+            "the policy would never be valid; write a later instant",
+        );
     }
     (issued, expires)
 }
@@ -294,8 +294,8 @@ fn disjoint(reader: &mut Reader, members: &[Member], mirrors: &BTreeMap<String, 
     for member in members.iter().filter(|m| mirrors.contains_key(&m.key)) {
         let source = member.key.as_str();
         let above = prefixes(source).find(|p| targets.contains(p));
-        let below = targets.range(source..).find(|t| prefixes(t).any(|p| p == source));
-        if let Some(target) = above.or(below.copied()) {
+        let below = below(&targets, source);
+        if let Some(target) = above.or(below) {
             reader
                 .problems
                 .add(
@@ -306,6 +306,12 @@ fn disjoint(reader: &mut Reader, members: &[Member], mirrors: &BTreeMap<String, 
                 .help("sources and targets of `mirrors` must not contain each other");
         }
     }
+}
+
+/// A target that lies in `source`.
+fn below<'a>(targets: &BTreeSet<&'a str>, source: &'a str) -> Option<&'a str> {
+    let mut near = targets.range(source..).take_while(|t| t.starts_with(source));
+    near.find(|t| prefixes(t).any(|p| p == source)).copied()
 }
 
 /// A prefix and all the prefixes that it lies in.

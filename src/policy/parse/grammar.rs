@@ -45,7 +45,7 @@ impl Kind {
     }
 }
 
-const fn plain(name: &'static str) -> Field {
+pub(in crate::policy) const fn plain(name: &'static str) -> Field {
     Field { name, child: Child::Plain, later: None }
 }
 
@@ -53,11 +53,11 @@ const fn later(name: &'static str, instead: &'static str) -> Field {
     Field { name, child: Child::Plain, later: Some(instead) }
 }
 
-const fn one(name: &'static str, kind: &'static Kind) -> Field {
+pub(in crate::policy) const fn one(name: &'static str, kind: &'static Kind) -> Field {
     Field { name, child: Child::One(kind), later: None }
 }
 
-const fn list(name: &'static str, kind: &'static Kind) -> Field {
+pub(in crate::policy) const fn list(name: &'static str, kind: &'static Kind) -> Field {
     Field { name, child: Child::List(kind), later: None }
 }
 

@@ -83,7 +83,9 @@ fn rule(reader: &mut Reader, node: &Json, known: &mut Known<'_>) -> Option<Rule>
     let mut ids = BTreeSet::new();
     let action = action(reader, node, known, &mut ids);
     let (id, id_node) = (id?, id_node?);
-    if known.checks.insert(id.clone(), ids).is_some() {
+    let first = !known.checks.contains_key(&id);
+    known.checks.entry(id.clone()).or_default().extend(ids);
+    if !first {
         reader.bad(
             Code::Duplicate,
             id_node,
@@ -167,15 +169,15 @@ fn check(
     let later = reader.problems.len() > before;
     let id_node = reader.required(node, "id");
     let id = id_node.and_then(|n| reader.name(n));
-    if let (Some(id), Some(id_node)) = (&id, id_node) {
-        if !ids.insert(id.clone()) {
-            reader.bad(
-                Code::Duplicate,
-                id_node,
-                format!("the rule has two checks `{id}`"),
-                "ids of checks are unique within their rule, at any nesting; rename one",
-            );
-        }
+    if let (Some(id), Some(id_node)) = (&id, id_node)
+        && !ids.insert(id.clone())
+    {
+        reader.bad(
+            Code::Duplicate,
+            id_node,
+            format!("the rule has two checks `{id}`"),
+            "ids of checks are unique within their rule, at any nesting; rename one",
+        );
     }
     let kind = match (node.get("signed"), node.get("image"), node.get("anyOf")) {
         (Some(n), None, None) => CheckKind::Signed(signed(reader, n, known)?),

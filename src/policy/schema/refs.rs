@@ -18,6 +18,7 @@ const MOST_NODES: usize = 100_000;
 
 /// The schemas of a document while it is read.
 pub(in crate::policy) struct Schemas<'a> {
+    root: Option<&'a Json>,
     nodes: BTreeMap<&'a str, &'a Member>,
     done: BTreeMap<&'a str, Option<Expanded>>,
     open: Vec<&'a str>,
@@ -31,6 +32,7 @@ impl<'a> Schemas<'a> {
         let members = node.map(Json::members).unwrap_or_default();
         let nodes = members.iter().map(|m| (m.key.as_str(), m)).collect();
         Self {
+            root: node,
             nodes,
             done: BTreeMap::new(),
             open: Vec::new(),
@@ -42,6 +44,8 @@ impl<'a> Schemas<'a> {
     /// Reads all of them, each once.
     pub(in crate::policy) fn read_all(&mut self, reader: &mut Reader) -> BTreeMap<String, Schema> {
         let mut all = BTreeMap::new();
+        // that it is an object, and not an empty one
+        self.root.and_then(|node| reader.map(node));
         for (name, member) in self.nodes.clone() {
             let valid = reader.key_name(member);
             let found = self.named(reader, name);
