@@ -408,6 +408,34 @@ fn schemas_do_not_run_in_circles_or_explode() {
     assert!(load(&bomb).unwrap_err().iter().any(|p| p.message.contains("more than 100000")));
 }
 
+/// Nested as deep as is read, and one deeper: references are no way around.
+#[test]
+fn schemas_nest_to_a_bound() {
+    let nest = |levels: usize, inner: Value| {
+        (0..levels).fold(inner, |inner, _| json!({ "type": "array", "items": inner }))
+    };
+    let policy = |levels: usize| {
+        let mut policy = with("/schemas/a", nest(50, json!({ "type": "string" })));
+        set(&mut policy, "/schemas/b", nest(levels, json!({ "$ref": "#/schemas/a" })));
+        policy
+    };
+    load(&policy(49)).unwrap();
+    assert_eq!(
+        (only(&policy(50)).code, only(&policy(50)).pointer),
+        (Code::Schema, "/schemas/b".into())
+    );
+    let mut chain = sample();
+    for i in 0..17 {
+        let next = json!({ "$ref": format!("#/schemas/c{}", i + 1) });
+        set(
+            &mut chain,
+            &format!("/schemas/c{i}"),
+            if i == 16 { json!({ "const": 1 }) } else { next },
+        );
+    }
+    assert!(load(&chain).unwrap_err().iter().any(|p| p.message.contains("too long a chain")));
+}
+
 #[test]
 fn several_problems_are_reported_together_in_the_order_of_the_text() {
     let mut policy = with("/name", json!("X"));
