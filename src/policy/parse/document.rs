@@ -309,7 +309,7 @@ fn disjoint(reader: &mut Reader, members: &[Member], mirrors: &BTreeMap<String, 
 }
 
 /// A target that lies in `source`.
-fn below<'a>(targets: &BTreeSet<&'a str>, source: &str) -> Option<&'a str> {
+fn below<'a>(targets: &BTreeSet<&'a str>, source: &'a str) -> Option<&'a str> {
     let mut near = targets.range(source..).take_while(|t| t.starts_with(source));
     near.find(|t| prefixes(t).any(|p| p == source)).copied()
 }

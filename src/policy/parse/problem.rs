@@ -258,7 +258,8 @@ mod tests {
     #[test]
     fn any_range_can_be_shown() {
         let backwards = std::ops::Range { start: 1, end: 0 };
-        for (text, range) in [("", 0..0), ("", 5..9), ("ä", 1..1), ("a\nb", 0..3), ("a", backwards)] {
+        for (text, range) in [("", 0..0), ("", 5..9), ("ä", 1..1), ("a\nb", 0..3), ("a", backwards)]
+        {
             let problem = Problem { range: Some(range), ..Problem::at(Code::Type, "", "x") };
             assert!(render(&problem, text.as_bytes(), "p").contains("error[type]"));
         }

@@ -70,3 +70,6 @@ printf 'a note\n' >"$work/note.txt"
 # oras writes read-only blobs and leaves an empty folder.
 rm -rf artifact/ingest nested/ingest
 find demo docker artifact nested -type f -exec chmod 644 {} +
+
+# The demo layout is signed by ocisign itself, once; an ECDSA signature is another one each time:
+#   cargo run -- sign --key keys-test/ecdsa-p256/key.pem --as demo.example/app:v1 -a env=demo oci:tests/data/layouts/demo:v1
