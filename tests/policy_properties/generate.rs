@@ -563,7 +563,7 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
                     Statement::Signature
                 },
                 signed_at: None,
-                expires: expires.map(|h| hour(h)),
+                expires: expires.map(hour),
             },
             times: Vec::new(),
         },
