@@ -1,6 +1,7 @@
 //! The registry store against real registries: distribution 3 and Debian's
 //! docker-registry 2.8, which keep no referrers, and go-containerregistry's,
 //! which does. Each is started on a free loopback port.
+#![cfg(feature = "registry")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod common;

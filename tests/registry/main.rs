@@ -1,6 +1,7 @@
 //! The registry store against the in-process registry: what it does when the
 //! registry keeps to distribution-spec v1.1.1, and what it answers when not.
 
+#![cfg(feature = "registry")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../common/mod.rs"]
