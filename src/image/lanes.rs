@@ -184,6 +184,7 @@ mod x86 {
         /// rounds later.
         #[inline]
         #[target_feature(enable = "sha,ssse3,sse4.1")]
+        #[expect(clippy::indexing_slicing, reason = "checked when compiled: QUAD is a constant")]
         fn rounds<const QUAD: usize>(&mut self) {
             let [a, b, c, d] = const { K[QUAD] }.map(u32::cast_signed);
             let [w0, w1, w2, w3] = self.words;
