@@ -4,12 +4,13 @@
 //! the page on the policy language, "The truth table" and "Meaning".
 //!
 //! ```text
-//! select ─► rules ─► signed ─► names, matching ─┐
-//!             │   └► image ─► platforms         ├─► table ─► Verdict
-//! tree ───────┴─► exceptions                    ┘
+//! select ─► rules ─► signed ─► counts, names, matching ─┐
+//!             │   └► image ─► platforms                 ├─► table ─► Verdict
+//! tree ───────┴─► exceptions                            ┘
 //! ```
 
 mod canonical;
+mod counts;
 mod exceptions;
 mod image;
 mod matching;
