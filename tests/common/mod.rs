@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 pub mod registry;
+pub mod run;
 
 use std::path::PathBuf;
 
@@ -26,4 +27,9 @@ pub fn peer(name: &str) -> Option<PathBuf> {
         eprintln!("skipped: `{name}` is not installed");
     }
     found
+}
+
+/// Whether all of these programs are there; where not, as [`peer`].
+pub fn peers(names: &[&str]) -> bool {
+    names.iter().all(|name| peer(name).is_some())
 }

@@ -15,6 +15,8 @@ pub struct Certificates {
     pub client: String,
     /// The client's key, PEM.
     pub client_key: String,
+    /// The server's certificate and key, PEM.
+    pub server_pem: [String; 2],
     server: Arc<Pair>,
 }
 
@@ -43,6 +45,7 @@ impl Certificates {
             ca: ca.pem(),
             client: client.pem(),
             client_key: client_key.serialize_pem(),
+            server_pem: [server.pem(), server_key.serialize_pem()],
             server: Arc::new(Pair {
                 certificate: server.der().clone(),
                 key: server_key.serialize_der(),

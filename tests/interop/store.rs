@@ -1,19 +1,11 @@
 //! The registry store against real registries: distribution 3 and Debian's
 //! docker-registry 2.8, which keep no referrers, and go-containerregistry's,
 //! which does. Each is started on a free loopback port.
-#![cfg(feature = "registry")]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
-
-mod common;
 
 use std::io::Write;
-use std::net::{TcpListener, TcpStream};
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
-use common::peer;
 use futures_util::{StreamExt, TryStreamExt};
 use ocisign::image::{Descriptor, Digest, media_type};
 use ocisign::store::auth::{Anonymous, Credential, HostCredential, Secret};
@@ -21,48 +13,13 @@ use ocisign::store::registry::{Registry, RegistryOptions};
 use ocisign::store::{Blob, Chunk, Store, StoreError, Target};
 use serde_json::{Value, json};
 
-/// A real registry; it ends with its test.
-struct Real {
-    child: Child,
-    host: String,
-    _dir: tempfile::TempDir,
-}
-
-/// The three of them, by the name of their program.
-const ALL: [&str; 3] = ["distribution", "docker-registry", "referrers-registry"];
+use super::common::peer;
+use super::real::{ALL, Real, Setup};
 
 /// The artifact type of our referrers.
 const OUR_TYPE: &str = "application/vnd.example.note";
 
-/// `me:secret`, as htpasswd writes it.
-const HTPASSWD: &str = "me:$2b$05$csyU389/TPr8RdShbWI9MuwMWlNOiqtd8io4YZeFSv7kOtNDWBwAS\n";
-
 impl Real {
-    fn start(name: &str) -> Option<Self> {
-        Self::start_with(name, "")
-    }
-
-    fn start_with(name: &str, config: &str) -> Option<Self> {
-        let program = peer(name)?;
-        let dir = tempfile::tempdir().unwrap();
-        let host = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(program);
-        if name == "referrers-registry" {
-            command.arg(host.port().to_string());
-        } else {
-            command.arg("serve").arg(configuration(&dir, &host.to_string(), config));
-            command.env("OTEL_TRACES_EXPORTER", "none");
-        }
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let real = Self { child, host: host.to_string(), _dir: dir };
-        let began = Instant::now();
-        while TcpStream::connect(host).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "{name} does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(real)
-    }
-
     fn open(&self, path: &str) -> Registry {
         open(&self.host, path)
     }
@@ -71,25 +28,6 @@ impl Real {
 fn open(host: &str, path: &str) -> Registry {
     let options = RegistryOptions { credentials: Arc::new(Anonymous), ..Default::default() };
     Registry::open(&format!("{host}/{path}").parse().unwrap(), options).unwrap()
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
-fn configuration(dir: &tempfile::TempDir, host: &str, more: &str) -> PathBuf {
-    let (root, path) = (dir.path().display(), dir.path().join("config.yml"));
-    std::fs::write(dir.path().join("htpasswd"), HTPASSWD).unwrap();
-    let more = more.replace("DIR", &root.to_string());
-    let text = format!(
-        "version: 0.1\nlog: {{level: error}}\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\n\
-         http: {{addr: '{host}'}}\n{more}"
-    );
-    std::fs::write(&path, text).unwrap();
-    path
 }
 
 fn file(bytes: &[u8]) -> Blob {
@@ -281,7 +219,7 @@ async fn processes_that_attach_at_once_lose_nothing() {
         let image = push_image(&store).await;
         let start = |n: usize| {
             Command::new(std::env::current_exe().unwrap())
-                .args(["--exact", "one_writer", "--ignored"])
+                .args(["--exact", "store::one_writer", "--ignored"])
                 .env("OCISIGN_TEST_WRITER", format!("{} writer-{n}", real.host))
                 .stdout(Stdio::null())
                 .spawn()
@@ -298,9 +236,9 @@ async fn processes_that_attach_at_once_lose_nothing() {
 
 #[tokio::test]
 async fn a_password_opens_a_real_registry() {
-    let auth = "auth: {htpasswd: {realm: test, path: DIR/htpasswd}}\n";
+    let setup = Setup { password: true, ..Setup::default() };
     for name in ["distribution", "docker-registry"] {
-        let Some(real) = Real::start_with(name, auth) else { continue };
+        let Some(real) = Real::start_with(name, setup) else { continue };
         let repository = format!("{}/app", real.host).parse().unwrap();
         let nobody = real.open("app").manifest(&Target::Tag("v1".into()), 1000).await;
         assert!(matches!(nobody, Err(StoreError::Unauthorized { .. })), "{name}: {nobody:?}");
