@@ -54,6 +54,9 @@ pub(super) async fn supply(
             Ok(Hashed::Done(check)) => builder.supply_layer(check),
             Ok(Hashed::Later(reader)) => files.push(Job { want, reader }),
             Err(StoreError::Absent { .. }) => builder.missing(&want),
+            Err(StoreError::TooLarge { limit, .. }) if limit == want.size => {
+                builder.too_long(&want);
+            }
             Err(StoreError::TooLarge { what, limit }) => {
                 builder.limit(&want, format!("{what} is larger than {limit}"));
             }
