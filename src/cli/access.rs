@@ -35,7 +35,7 @@ pub(super) struct AccessArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct NameArg {
     /// The name that policies match and signatures carry, for an image in a
-    /// layout or archive.
+    /// layout or archive; without a tag it takes the image's.
     #[arg(long = "as", value_name = "NAME", help_heading = "Access")]
     as_name: Option<String>,
 }
@@ -62,9 +62,10 @@ impl AccessArgs {
     ) -> Result<Image, Failure> {
         let source = parse_source(text)?;
         let name = match &name.as_name {
-            Some(name) => {
-                Some(name.parse::<Reference>().map_err(|e| Failure::CouldNot(e.to_string()))?)
-            }
+            // as written: a name without a tag takes the tag of the image, not `latest`
+            Some(name) => Some(
+                Reference::parse_as_written(name).map_err(|e| Failure::CouldNot(e.to_string()))?,
+            ),
             None => None,
         };
         let image = Image::open(&source, name, &self.access(out), limits)?;
