@@ -38,7 +38,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
         let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
-        let (keys, resolved) = resolve(&document, directory, limits)?;
+        let (keys, resolved) = resolve(&document, directory, limits).map_err(|e| e.within(name))?;
         let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
         Ok(Self::new(policy, Trust::new(keys), limits.clone()))
     }
