@@ -140,7 +140,8 @@ pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, E
             "require": [{ "id": "signed", "signed": signed }],
         }],
     });
-    Ok(serde_json::to_string_pretty(&document).unwrap_or_default())
+    // ends as a file does, so that what is shown and kept has the same digest
+    Ok(serde_json::to_string_pretty(&document).unwrap_or_default() + "\n")
 }
 
 /// The text of a first policy for `scope`, its key files pinned by digest.
