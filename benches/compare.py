@@ -3,8 +3,8 @@
 
     cargo build --release && python3 benches/compare.py > table.md
 
-Needs the peers in OCISIGN_PEERS (cosign, crane, referrers-registry), openssl, gzip, zstd and skopeo, about 6 GiB
-in TMPDIR, and a quiet machine. Figures of different runs or machines do not compare: read the ratios.
+Needs the peers in OCISIGN_PEERS (cosign, crane, referrers-registry), openssl, gzip, GNU time and skopeo, about 6
+GiB in TMPDIR, and a quiet machine. Figures of different runs or machines do not compare: read the ratios.
 """
 import gzip
 import hashlib
@@ -29,7 +29,7 @@ OCI = "application/vnd.oci.image."
 
 
 def run(command, env=None, check=True):
-    """One process: (wall seconds, CPU seconds, peak resident KiB)."""
+    """One process: (wall seconds, CPU seconds)."""
     start = time.perf_counter()
     child = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=env,
                              shell=isinstance(command, str), executable="/bin/bash" if isinstance(command, str) else None)
@@ -37,7 +37,20 @@ def run(command, env=None, check=True):
     wall = time.perf_counter() - start
     if check and status != 0:
         sys.exit(f"failed ({status}): {command}")
-    return wall, usage.ru_utime + usage.ru_stime, usage.ru_maxrss
+    return wall, usage.ru_utime + usage.ru_stime
+
+
+def peak(command, env=None):
+    """Peak resident KiB of one process and its children.
+
+    A child's peak begins with what it was forked from, so a small process (GNU time) must start it, not this one.
+    """
+    if isinstance(command, str):
+        command = ["/bin/bash", "-c", command]
+    with tempfile.NamedTemporaryFile("r") as out:
+        subprocess.run(["/usr/bin/time", "-f", "%M", "-o", out.name, *command], env=env, check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        return int(out.read().split()[-1])
 
 
 def measure(commands, rounds, env=None):
@@ -48,7 +61,7 @@ def measure(commands, rounds, env=None):
     for _ in range(rounds):
         for name, command in commands.items():
             runs[name].append(run(command, env))
-    return {name: (statistics.median(r[0] for r in rs), statistics.median(r[1] for r in rs), max(r[2] for r in rs))
+    return {name: (statistics.median(r[0] for r in rs), statistics.median(r[1] for r in rs), peak(commands[name], env))
             for name, rs in runs.items()}
 
 

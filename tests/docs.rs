@@ -1,9 +1,10 @@
 //! The pages under docs/ that state facts of the code: a page that is behind
 //! the code fails here.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use ocisign::limits::Limits;
 use ocisign::policy::{self, test};
@@ -118,4 +119,31 @@ fn the_policies_of_the_language_page_are_valid_and_pass_their_tests() {
     for result in test::run(&linked.unwrap(), &tests.unwrap()) {
         assert!(result.passed(), "{}: {:?} {:?}", result.name, result.verdict, result.missing);
     }
+}
+
+#[test]
+fn every_test_that_the_threat_model_names_exists() {
+    let page = read("docs/threat-model.md");
+    let cells = page.lines().filter_map(|line| line.strip_suffix(" |")?.rsplit_once(" | "));
+    let named: BTreeSet<&str> =
+        cells.flat_map(|(_, tests)| tests.split('`').skip(1).step_by(2)).collect();
+    assert!(named.len() > 50, "{named:?}");
+    let sources: String = ["src", "tests"].iter().flat_map(|dir| files(dir)).collect();
+    let missing: Vec<_> =
+        named.iter().filter(|name| !sources.contains(&format!("fn {name}("))).collect();
+    assert!(missing.is_empty(), "{missing:#?}");
+}
+
+/// The text of every Rust file below a folder.
+fn files(folder: &str) -> Vec<String> {
+    let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join(folder)];
+    let mut texts = Vec::new();
+    while let Some(folder) = folders.pop() {
+        let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+        let (inner, files): (Vec<PathBuf>, Vec<PathBuf>) = entries.partition(|path| path.is_dir());
+        folders.extend(inner);
+        let rust = files.iter().filter(|path| path.extension().is_some_and(|e| e == "rs"));
+        texts.extend(rust.map(|path| fs::read_to_string(path).unwrap()));
+    }
+    texts
 }

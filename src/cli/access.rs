@@ -40,6 +40,16 @@ pub(super) struct NameArg {
     as_name: Option<String>,
 }
 
+impl NameArg {
+    /// The name, as it is written: no tag is added to one without.
+    pub(super) fn reference(&self) -> Result<Option<Reference>, Failure> {
+        let parse = |name: &String| {
+            Reference::parse_as_written(name).map_err(|e| Failure::CouldNot(e.to_string()))
+        };
+        self.as_name.as_ref().map(parse).transpose()
+    }
+}
+
 impl AccessArgs {
     /// As the engine takes it.
     pub(super) fn access(&self, out: &Output) -> Access {
@@ -61,13 +71,7 @@ impl AccessArgs {
         out: &Output,
     ) -> Result<Image, Failure> {
         let source = parse_source(text)?;
-        let name = match &name.as_name {
-            // as written: a name without a tag takes the tag of the image, not `latest`
-            Some(name) => Some(
-                Reference::parse_as_written(name).map_err(|e| Failure::CouldNot(e.to_string()))?,
-            ),
-            None => None,
-        };
+        let name = name.reference()?;
         let image = Image::open(&source, name, &self.access(out), limits)?;
         out.detail(&format!("{}: read from {}", image.reference(), image.store().place()));
         Ok(image)

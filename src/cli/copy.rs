@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::access::{AccessArgs, parse_source};
+use super::access::{AccessArgs, NameArg, parse_source};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine;
@@ -31,6 +31,10 @@ pub(super) struct Copy {
     no_referrers: bool,
     #[command(flatten)]
     access: AccessArgs,
+    /// Taken so that one set of options fits every verb: a copy keeps the
+    /// bytes, and with them every name that was signed.
+    #[command(flatten)]
+    _name: NameArg,
 }
 
 impl Copy {

@@ -22,16 +22,21 @@ use clap::{Parser, Subcommand};
 
 pub use exit::Exit;
 
+/// What `--help` says of the names of images; square brackets would be links
+/// in a doc comment.
+const ABOUT: &str = "\
+Sign container images, and decide by policy whether an image may run.
+
+An IMAGE is one of
+  registry/repo[:tag][@digest]   an image in a registry (also docker://…)
+  oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
+  oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
+
+Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
+
 /// Sign container images, and decide by policy whether an image may run.
-///
-/// An IMAGE is one of
-///   registry/repo[:tag][@digest]   an image in a registry (also docker://…)
-///   oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
-///   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
-///
-/// Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.
 #[derive(Debug, Parser)]
-#[command(name = "ocisign", version, verbatim_doc_comment, max_term_width = 100)]
+#[command(name = "ocisign", version, long_about = ABOUT, max_term_width = 100)]
 #[command(after_help = "Start with: ocisign key generate --output me\n            \
     ocisign sign --key me.key IMAGE\n            ocisign verify --key me.pub IMAGE")]
 pub struct Cli {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::{Args, Subcommand};
 use jiff::Timestamp;
 
-use super::access::parse_source;
+use super::access::{AccessArgs, NameArg, parse_source};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine::{self, Engine};
@@ -83,9 +83,11 @@ struct Explain {
     /// The policy.
     #[arg(long, value_name = "FILE")]
     policy: PathBuf,
-    /// The name of an image in a layout or archive.
-    #[arg(long = "as", value_name = "NAME")]
-    as_name: Option<String>,
+    #[command(flatten)]
+    name: NameArg,
+    /// Taken so that one set of options fits every verb; nothing is fetched.
+    #[command(flatten)]
+    _access: AccessArgs,
     /// Judge dates as of this instant (RFC 3339), not now.
     #[arg(long, value_name = "TIME")]
     now: Option<Timestamp>,
@@ -176,13 +178,8 @@ impl Explain {
     }
 
     fn repository(&self) -> Result<Repository, Failure> {
-        let parse = |name: &str| {
-            name.parse::<crate::image::Reference>()
-                .map(|r| r.repository().clone())
-                .map_err(|e| Failure::CouldNot(e.to_string()))
-        };
-        match (&self.as_name, parse_source(&self.image)?) {
-            (Some(name), _) => parse(name),
+        match (self.name.reference()?, parse_source(&self.image)?) {
+            (Some(name), _) => Ok(name.repository().clone()),
             (None, Source::Registry(reference)) => Ok(reference.repository().clone()),
             (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
                 Ok(engine::local_name(Path::new(&path)))

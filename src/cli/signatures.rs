@@ -35,7 +35,10 @@ impl Signatures {
         let listing = engine::block_on(engine::signatures(&image, &limits))?;
         out.result(&match self.output {
             Form::Text => text(&listing),
-            Form::Json => serde_json::to_string_pretty(&listing).unwrap_or_default(),
+            Form::Json => {
+                let value = serde_json::json!({ "version": "signatures/1", "listing": listing });
+                serde_json::to_string_pretty(&value).unwrap_or_default()
+            }
         });
         Ok(Exit::Yes)
     }

@@ -5,6 +5,8 @@
 //! a candidate that cannot be read is recorded and passed over, so that no
 //! junk hides a good signature.
 
+use std::collections::VecDeque;
+
 use futures_util::{StreamExt as _, stream};
 
 use super::Error;
@@ -17,8 +19,15 @@ use crate::store::{Store, StoreError, Target};
 use crate::trust::Trust;
 use crate::verify;
 
-/// Referrers that are fetched at once and judged together.
+/// Referrers, or their blobs, that are fetched at once and judged together.
 const BATCH: usize = 32;
+
+/// Bytes that are fetched at once, unless a single one is larger.
+const BATCH_BYTES: u64 = 4 << 20;
+
+/// What is larger is read last: a signature's manifest is under 2 KiB and its
+/// bundle under 16 KiB, so that large junk leaves the budget to signatures.
+const SMALL: u64 = 64 << 10;
 
 /// What was found and what it is worth.
 #[derive(Debug, Default)]
@@ -46,13 +55,24 @@ enum Place {
     SignatureTag(String),
 }
 
+/// A blob that a referrer's manifest says holds a signature.
+#[derive(Debug)]
+struct Layer {
+    item: String,
+    descriptor: Descriptor,
+}
+
 /// What a store lists for one subject, most promising first.
 #[derive(Debug)]
 pub(super) struct Listed<'a> {
     store: &'a dyn Store,
     subject: Digest,
     limits: &'a Limits,
-    queue: std::vec::IntoIter<Place>,
+    queue: VecDeque<Place>,
+    /// Blobs of the manifests that were read.
+    layers: VecDeque<Layer>,
+    /// Large ones, for the end.
+    large: Vec<Layer>,
     long: bool,
     budget: u64,
     incomplete: Vec<String>,
@@ -61,15 +81,19 @@ pub(super) struct Listed<'a> {
 /// Lists the candidates for `subject`.
 ///
 /// The order depends on nothing but the list's contents: likely types
-/// first, then by digest.
+/// first, of them small ones first, then by digest.
 pub(super) async fn list<'a>(
     store: &'a dyn Store,
     subject: &Digest,
     limits: &'a Limits,
 ) -> Result<Listed<'a>, Error> {
     let mut referrers = store.referrers(subject).await?;
-    referrers.entries.sort_by(|a, b| (unlikely(a), &a.digest).cmp(&(unlikely(b), &b.digest)));
-    referrers.entries.dedup_by(|a, b| a.digest == b.digest);
+    let rank = |d: &Descriptor| (unlikely(d), d.size > SMALL);
+    referrers
+        .entries
+        .sort_by(|a, b| (rank(a), &a.digest, a.size).cmp(&(rank(b), &b.digest, b.size)));
+    // one digest under two sizes is two claims, of which one may hold
+    referrers.entries.dedup_by(|a, b| a.digest == b.digest && a.size == b.size);
     let mut incomplete: Vec<_> = referrers.truncated.into_iter().collect();
     if referrers.entries.len() > limits.referrers {
         referrers.entries.truncate(limits.referrers);
@@ -77,7 +101,7 @@ pub(super) async fn list<'a>(
     }
     // a tag has 128 characters at most, so SHA-512 subjects have no such tag
     let tag = Some(cosign::tag(subject)).filter(|tag| tag.len() <= 128);
-    let places: Vec<_> = tag
+    let queue: VecDeque<_> = tag
         .map(Place::SignatureTag)
         .into_iter()
         .chain(referrers.entries.into_iter().map(|d| Place::Referrer(Box::new(d))))
@@ -86,8 +110,10 @@ pub(super) async fn list<'a>(
         store,
         subject: subject.clone(),
         limits,
-        long: places.len() > 2 * BATCH,
-        queue: places.into_iter(),
+        long: queue.len() > 2 * BATCH,
+        queue,
+        layers: VecDeque::new(),
+        large: Vec::new(),
         budget: limits.signature_bytes,
         incomplete,
     })
@@ -131,33 +157,74 @@ impl Listed<'_> {
     pub(super) async fn next_finds(
         &mut self,
     ) -> Result<Option<Vec<Result<Candidate, Rejection>>>, Error> {
-        let places: Vec<_> = self.queue.by_ref().take(BATCH).collect();
-        if places.is_empty() {
-            return Ok(None);
+        if self.layers.is_empty() && self.queue.is_empty() {
+            self.large
+                .sort_by(|a, b| (a.descriptor.size, &a.item).cmp(&(b.descriptor.size, &b.item)));
+            self.layers = std::mem::take(&mut self.large).into();
         }
-        let reads: Vec<_> = {
-            let this = &*self;
-            stream::iter(places)
-                .map(|place| this.read(place))
-                .buffered(self.limits.parallel * 2)
-                .collect()
-                .await
+        let reads = if !self.layers.is_empty() {
+            self.read_layers().await
+        } else if !self.queue.is_empty() {
+            self.read_places().await
+        } else {
+            return Ok(None);
         };
         let mut finds = Vec::new();
         for read in reads {
             self.budget = self.budget.saturating_sub(read.bytes);
             self.incomplete.extend(read.incomplete);
             finds.extend(read.finds);
+            let (small, large): (Vec<_>, Vec<_>) =
+                read.layers.into_iter().partition(|layer| layer.descriptor.size <= SMALL);
+            self.layers.extend(small);
+            self.large.extend(large);
         }
-        if self.budget == 0 && self.queue.len() > 0 {
-            let bytes = self.limits.signature_bytes;
-            self.incomplete.push(format!("signatures of {} are over {bytes} bytes", self.subject));
-            self.queue = Vec::new().into_iter();
-        }
+        self.long |= self.layers.len() > 2 * BATCH;
         Ok(Some(finds))
     }
 
-    async fn read(&self, place: Place) -> Read {
+    /// Reads the next manifests.
+    async fn read_places(&mut self) -> Vec<Read> {
+        let most = self.limits.manifest_bytes;
+        let places = batch(&mut self.queue, self.budget, |place| match place {
+            Place::Referrer(descriptor) => descriptor.size.min(most),
+            Place::SignatureTag(_) => 0,
+        });
+        if places.is_empty() {
+            self.give_up();
+        }
+        let this = &*self;
+        let reads = stream::iter(places).map(|place| this.read_place(place));
+        reads.buffered(self.limits.parallel * 2).collect().await
+    }
+
+    /// Reads the next blobs that hold signatures.
+    async fn read_layers(&mut self) -> Vec<Read> {
+        let most = self.limits.envelope_bytes;
+        // what is over the limit is refused without being read
+        let layers = batch(&mut self.layers, self.budget, |layer| match layer.descriptor.size {
+            size if size > most => 0,
+            size => size,
+        });
+        if layers.is_empty() {
+            self.give_up();
+        }
+        let this = &*self;
+        let reads = stream::iter(layers).map(|layer| this.read_layer(layer));
+        reads.buffered(self.limits.parallel * 2).collect().await
+    }
+
+    /// What comes next does not fit into the budget, and all that follows
+    /// counts as not read.
+    fn give_up(&mut self) {
+        let bytes = self.limits.signature_bytes;
+        self.incomplete.push(format!("signatures of {} are over {bytes} bytes", self.subject));
+        self.queue.clear();
+        self.layers.clear();
+        self.large.clear();
+    }
+
+    async fn read_place(&self, place: Place) -> Read {
         let mut read = Read::default();
         let (item, target, listed) = match place {
             Place::Referrer(descriptor) => (
@@ -167,8 +234,16 @@ impl Listed<'_> {
             ),
             Place::SignatureTag(tag) => (tag.clone(), Target::Tag(tag), None),
         };
-        let raw = match self.store.manifest(&target, self.limits.manifest_bytes).await {
+        // no further than to where it is known not to be what was listed
+        let most = self.limits.manifest_bytes;
+        let max = listed.as_ref().map_or(most, |listed| listed.size.min(most));
+        let raw = match self.store.manifest(&target, max).await {
             Ok(raw) => raw,
+            Err(StoreError::TooLarge { .. }) if max < most => {
+                let why = format!("the manifest listed as {item} has more than {max} bytes");
+                read.reject(&item, Reason::Corrupt(why));
+                return read;
+            }
             // no older signature: nothing to say
             Err(StoreError::Absent { .. }) if listed.is_none() => return read,
             Err(error) => {
@@ -189,32 +264,60 @@ impl Listed<'_> {
             None => envelope::layers_of_tag(&raw.bytes, self.limits),
         };
         match layers {
-            Ok(layers) => self.read_layers(&item, &layers, &mut read).await,
+            Ok(layers) => read.layers = named(&item, layers),
             Err(reason) => read.reject(&item, reason),
         }
         read
     }
 
-    /// Fetches the blobs that hold signatures.
-    async fn read_layers(&self, item: &str, layers: &[Descriptor], read: &mut Read) {
-        for (position, layer) in layers.iter().enumerate() {
-            let one = layers.len() == 1;
-            let item = if one { item.to_owned() } else { format!("{item}#{position}") };
-            match fetch::small_blob(self.store, layer, self.limits.envelope_bytes).await {
-                Ok(bytes) => {
-                    read.bytes += bytes.len() as u64;
-                    read.finds.push(Candidate::listed(item, layer, bytes));
-                }
-                Err(error) => read.failed(&item, &error),
+    async fn read_layer(&self, layer: Layer) -> Read {
+        let mut read = Read::default();
+        let Layer { item, descriptor } = layer;
+        match fetch::small_blob(self.store, &descriptor, self.limits.envelope_bytes).await {
+            Ok(bytes) => {
+                read.bytes = bytes.len() as u64;
+                read.finds.push(Candidate::listed(item, &descriptor, bytes));
             }
+            Err(error) => read.failed(&item, &error),
         }
+        read
     }
 }
 
-/// What reading one place gave.
+/// The next items of a queue: at most [`BATCH`] of [`BATCH_BYTES`] in all, or
+/// one that is larger; none where the next one alone is over the budget.
+fn batch<T>(queue: &mut VecDeque<T>, budget: u64, size: impl Fn(&T) -> u64) -> Vec<T> {
+    let mut taken = Vec::new();
+    let mut sum = 0;
+    while taken.len() < BATCH {
+        let Some(next) = queue.front().map(&size) else { break };
+        let most = if taken.is_empty() { budget } else { budget.min(BATCH_BYTES) };
+        sum = next.saturating_add(sum);
+        if sum > most {
+            break;
+        }
+        taken.extend(queue.pop_front());
+    }
+    taken
+}
+
+/// Names each layer by its manifest, and by its place in it where there are
+/// several.
+fn named(item: &str, layers: Vec<Descriptor>) -> Vec<Layer> {
+    let one = layers.len() == 1;
+    let name = |position: usize| match one {
+        true => item.to_owned(),
+        false => format!("{item}#{position}"),
+    };
+    let layers = layers.into_iter().enumerate();
+    layers.map(|(at, descriptor)| Layer { item: name(at), descriptor }).collect()
+}
+
+/// What reading one manifest or blob gave.
 #[derive(Debug, Default)]
 struct Read {
     finds: Vec<Result<Candidate, Rejection>>,
+    layers: Vec<Layer>,
     bytes: u64,
     incomplete: Option<String>,
 }

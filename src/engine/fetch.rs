@@ -82,6 +82,9 @@ async fn supply(
         match got {
             Ok(bytes) => builder.supply(&want, &bytes),
             Err(StoreError::Absent { .. }) => builder.missing(&want),
+            Err(StoreError::TooLarge { limit, .. }) if limit == want.size => {
+                builder.too_long(&want);
+            }
             Err(StoreError::TooLarge { what, limit }) => {
                 builder.limit(&want, format!("{what} is larger than {limit}"));
             }
@@ -94,8 +97,9 @@ async fn supply(
 async fn document(store: &dyn Store, want: &Want, limits: &Limits) -> Result<Vec<u8>, StoreError> {
     match want.kind {
         NodeKind::Index | NodeKind::Manifest => {
+            // the tree wants none whose size is over the limit
             let target = Target::Digest(want.digest.clone());
-            Ok(store.manifest(&target, limits.manifest_bytes).await?.bytes)
+            Ok(store.manifest(&target, want.size.min(limits.manifest_bytes)).await?.bytes)
         }
         NodeKind::Config | NodeKind::Layer | NodeKind::Opaque => {
             let descriptor =

@@ -6,13 +6,17 @@
 use std::io;
 use std::os::unix::fs::FileExt as _;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
 use super::{Error, Progress};
-use crate::image::{LayerCheck, LayerHasher, NodeKind, TreeBuilder, Want, check_reader};
+use crate::image::{
+    Job, LayerCheck, LayerHasher, NodeKind, TreeBuilder, Want, check_all, check_reader,
+};
 use crate::limits::Limits;
 use crate::store::{Blob, Chunk, Store, StoreError, Target};
 
@@ -21,6 +25,13 @@ const WORTH_A_THREAD: u64 = 512 << 10;
 
 /// Chunks that wait between the network and the hash of one blob.
 const QUEUE: usize = 8;
+
+/// Files that are open at once: few enough for any system, enough to keep
+/// every core busy.
+const OPEN_FILES: usize = 64;
+
+/// How often progress is told while threads hash files.
+const TICK: Duration = Duration::from_millis(100);
 
 /// Hashes what `wants` asks for and gives it to the builder.
 pub(super) async fn supply(
@@ -31,43 +42,97 @@ pub(super) async fn supply(
     progress: &dyn Progress,
 ) -> Result<(), Error> {
     progress.expect(wants.iter().fold(0, |sum, want| want.size.saturating_add(sum)));
-    let mut checks = stream::iter(wants)
+    let mut reads = stream::iter(wants)
         .map(|want| async move {
-            let check = check(store, &want, limits, progress).await;
-            (want, check)
+            let read = read(store, &want, limits, progress).await;
+            (want, read)
         })
         .buffer_unordered(limits.parallel);
-    while let Some((want, check)) = checks.next().await {
-        match check {
-            Ok(check) => builder.supply_layer(check),
+    let mut files = Vec::new();
+    while let Some((want, read)) = reads.next().await {
+        match read {
+            Ok(Hashed::Done(check)) => builder.supply_layer(check),
+            Ok(Hashed::Later(reader)) => files.push(Job { want, reader }),
             Err(StoreError::Absent { .. }) => builder.missing(&want),
+            Err(StoreError::TooLarge { limit, .. }) if limit == want.size => {
+                builder.too_long(&want);
+            }
             Err(StoreError::TooLarge { what, limit }) => {
                 builder.limit(&want, format!("{what} is larger than {limit}"));
             }
             Err(error) => return Err(error.into()),
         }
+        if files.len() >= OPEN_FILES {
+            hash_files(builder, std::mem::take(&mut files), limits, progress).await?;
+        }
     }
-    Ok(())
+    hash_files(builder, files, limits, progress).await
 }
 
-async fn check(
+/// What became of one blob.
+enum Hashed {
+    /// It was hashed as it came.
+    Done(LayerCheck),
+    /// It is a file: these are hashed together, two in step on each core.
+    Later(Range),
+}
+
+async fn read(
     store: &dyn Store,
     want: &Want,
     limits: &Limits,
     progress: &dyn Progress,
-) -> Result<LayerCheck, StoreError> {
-    match open(store, want).await? {
+) -> Result<Hashed, StoreError> {
+    Ok(match open(store, want).await? {
         Blob::File { file, offset, len } => {
             let range = Range { file, at: offset, end: offset.saturating_add(len) };
-            let check = from_file(want, range, limits).await;
+            if want.size >= WORTH_A_THREAD {
+                return Ok(Hashed::Later(range));
+            }
             progress.advance(want.size);
-            check
+            Hashed::Done(check_reader(want, range, limits).map_err(failed)?)
         }
         Blob::Stream(chunks) if want.size < WORTH_A_THREAD => {
-            here(want, chunks, limits, progress).await
+            Hashed::Done(here(want, chunks, limits, progress).await?)
         }
-        Blob::Stream(chunks) => on_a_thread(want, chunks, limits, progress).await,
+        Blob::Stream(chunks) => Hashed::Done(on_a_thread(want, chunks, limits, progress).await?),
+    })
+}
+
+/// Hashes files on as many threads as there are cores, away from the event
+/// loop, telling progress meanwhile.
+async fn hash_files(
+    builder: &mut TreeBuilder,
+    files: Vec<Job<Range>>,
+    limits: &Limits,
+    progress: &dyn Progress,
+) -> Result<(), Error> {
+    if files.is_empty() {
+        return Ok(());
     }
+    let threads = std::thread::available_parallelism().map_or(2, usize::from);
+    let (limits, done) = (limits.clone(), Arc::new(AtomicU64::new(0)));
+    let counted = done.clone();
+    let mut work = tokio::task::spawn_blocking(move || {
+        check_all(files, threads, &limits, &|n| {
+            counted.fetch_add(n, Ordering::Relaxed);
+        })
+    });
+    let checks = loop {
+        tokio::select! {
+            checks = &mut work => break checks.map_err(|gone| failed(io::Error::other(gone)))?,
+            () = tokio::time::sleep(TICK) => progress.advance(done.swap(0, Ordering::Relaxed)),
+        }
+    };
+    progress.advance(done.swap(0, Ordering::Relaxed));
+    for check in checks {
+        builder.supply_layer(check.map_err(failed)?);
+    }
+    Ok(())
+}
+
+fn failed(source: io::Error) -> StoreError {
+    StoreError::Io { what: "reading a blob".to_owned(), source }
 }
 
 /// An index may point to anything; what is no manifest to us may still be
@@ -82,16 +147,6 @@ async fn open(store: &dyn Store, want: &Want) -> Result<Blob, StoreError> {
         }
         blob => blob,
     }
-}
-
-async fn from_file(want: &Want, range: Range, limits: &Limits) -> Result<LayerCheck, StoreError> {
-    let failed = |source| StoreError::Io { what: "reading a blob".to_owned(), source };
-    if want.size < WORTH_A_THREAD {
-        return check_reader(want, range, limits).map_err(failed);
-    }
-    let (want, limits) = (want.clone(), limits.clone());
-    let work = tokio::task::spawn_blocking(move || check_reader(&want, range, &limits));
-    work.await.map_err(io::Error::other).and_then(|check| check).map_err(failed)
 }
 
 async fn here(

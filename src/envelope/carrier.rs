@@ -10,6 +10,20 @@ use crate::evidence::Reason;
 use crate::image::{Descriptor, Digest, json, media_type};
 use crate::limits::Limits;
 
+/// Keys that are read here; another spelling of one is another reader's key.
+const KEYS: &[&str] = &[
+    "mediaType",
+    "artifactType",
+    "config",
+    "layers",
+    "subject",
+    "manifests",
+    "digest",
+    "size",
+    "annotations",
+];
+const MAPS: &[&str] = &["annotations"];
+
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 struct Manifest {
@@ -75,7 +89,9 @@ fn read(bytes: &[u8], limits: &Limits) -> Result<Manifest, Reason> {
         let bound = limits.manifest_bytes;
         return Err(Reason::LimitExceeded(format!("a manifest of more than {bound} bytes")));
     }
-    json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("manifest", &e))?;
+    let max_depth = limits.json_depth;
+    let scan = json::Scan { known: KEYS, maps: MAPS, max_depth, integers_only: false };
+    scan.check(bytes).map_err(|e| bad_json("manifest", &e))?;
     let manifest: Manifest =
         serde_json::from_slice(bytes).map_err(|e| bad_document("manifest", &e))?;
     if manifest.manifests.is_some() {

@@ -39,6 +39,7 @@ const MAPS: &[&str] = &["annotations"];
 
 /// A manifest or an index.
 #[derive(Debug, Clone, PartialEq)]
+#[expect(clippy::large_enum_variant, reason = "taken apart as soon as it is made")]
 pub enum Document {
     /// Points to manifests.
     Index(Index),

@@ -117,10 +117,11 @@ impl Glob {
     fn skip_stars(&self, at: &mut [bool]) {
         for (i, token) in self.tokens.iter().enumerate() {
             let here = at.get(i).copied().unwrap_or(false);
-            if here && !matches!(token, Token::Char(_)) {
-                if let Some(slot) = at.get_mut(i + 1) {
-                    *slot = true;
-                }
+            if here
+                && !matches!(token, Token::Char(_))
+                && let Some(slot) = at.get_mut(i + 1)
+            {
+                *slot = true;
             }
         }
     }

@@ -8,7 +8,6 @@
 
 mod bounds;
 mod case;
-mod conformance;
 mod flips;
 mod noise;
 mod signatures;

@@ -10,6 +10,7 @@ mod copying;
 mod hostile;
 mod peers;
 mod reading;
+mod registries;
 mod writing;
 
 use std::path::{Path, PathBuf};

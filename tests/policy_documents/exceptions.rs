@@ -45,7 +45,7 @@ fn verdict(exceptions: &[Value]) -> Result<(), Vec<Code>> {
 #[test]
 fn one_that_takes_every_proof_must_say_so() {
     let all = exception("a", &["x", "y", "z"], (1, 9), everywhere());
-    assert_eq!(verdict(&[all.clone()]), Err(vec![Code::Vacuous]));
+    assert_eq!(verdict(std::slice::from_ref(&all)), Err(vec![Code::Vacuous]));
     let mut said = all;
     said["acceptUnsigned"] = json!(true);
     assert_eq!(verdict(&[said.clone()]), Ok(()));

@@ -1,6 +1,14 @@
 //! Policies as documents: what is shipped, what is refused and how it is
 //! said, the published JSON Schema, formatting.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    missing_docs
+)]
+
 mod exceptions;
 mod format;
 mod links;

@@ -408,6 +408,34 @@ fn schemas_do_not_run_in_circles_or_explode() {
     assert!(load(&bomb).unwrap_err().iter().any(|p| p.message.contains("more than 100000")));
 }
 
+/// Nested as deep as is read, and one deeper: references are no way around.
+#[test]
+fn schemas_nest_to_a_bound() {
+    let nest = |levels: usize, inner: Value| {
+        (0..levels).fold(inner, |inner, _| json!({ "type": "array", "items": inner }))
+    };
+    let policy = |levels: usize| {
+        let mut policy = with("/schemas/a", nest(50, json!({ "type": "string" })));
+        set(&mut policy, "/schemas/b", nest(levels, json!({ "$ref": "#/schemas/a" })));
+        policy
+    };
+    load(&policy(49)).unwrap();
+    assert_eq!(
+        (only(&policy(50)).code, only(&policy(50)).pointer),
+        (Code::Schema, "/schemas/b".into())
+    );
+    let mut chain = sample();
+    for i in 0..17 {
+        let next = json!({ "$ref": format!("#/schemas/c{}", i + 1) });
+        set(
+            &mut chain,
+            &format!("/schemas/c{i}"),
+            if i == 16 { json!({ "const": 1 }) } else { next },
+        );
+    }
+    assert!(load(&chain).unwrap_err().iter().any(|p| p.message.contains("too long a chain")));
+}
+
 #[test]
 fn several_problems_are_reported_together_in_the_order_of_the_text() {
     let mut policy = with("/name", json!("X"));
@@ -439,6 +467,53 @@ fn a_problem_is_shown_with_line_and_column_and_what_was_expected() {
     assert!(shown.contains("hello.json:7:54"), "{shown}");
     assert!(shown.contains("\"by\": [\"you\"]"), "{shown}");
     assert!(shown.contains("help: declare it under `signers`, or write one of `me`"), "{shown}");
+}
+
+/// A policy of the greatest size is answered soon, whatever it is full of.
+#[test]
+fn a_large_policy_takes_little_time() {
+    let names = |n: usize, f: &dyn Fn(usize) -> Value| -> Vec<Value> { (0..n).map(f).collect() };
+    let map = |n: usize, f: &dyn Fn(usize) -> (String, Value)| -> Value {
+        Value::Object((0..n).map(f).collect())
+    };
+    let wildcard = |i: usize| match i % 2 {
+        0 => json!(format!("*.x{i}.example/**")),
+        _ => json!(format!("*.y{i}.example:5000/**")),
+    };
+    for large in [
+        with("/rules/1/scope", json!(names(30_000, &wildcard))),
+        with("/signers/ana/keys", json!(names(40_000, &|i| json!({ "file": format!("{i}") })))),
+        with(
+            "/mirrors",
+            map(20_000, &|i| (format!("m.example/{i}"), json!(format!("u.example/{i}")))),
+        ),
+        with("/signers", map(20_000, &|i| (format!("s{i}"), json!({ "keys": [{ "file": "a" }] })))),
+        with(
+            "/rules",
+            json!(names(9_000, &|i| {
+                json!({ "id": format!("r{i}"), "scope": [format!("a.example/{i}")], "accept": { "reason": "x" } })
+            })),
+        ),
+        with("/schemas", map(20_000, &|i| (format!("s{i}"), json!({ "const": i })))),
+        with(
+            "/revoked",
+            json!(names(9_000, &|i| {
+                json!({ "digest": format!("sha256:{i:064x}"), "reason": "x" })
+            })),
+        ),
+        with("/rules/0/scope", json!("x".repeat(1_000_000))),
+        with("/schemas/any-object", json!({ "enum": names(90_000, &|i| json!(i)) })),
+    ] {
+        let text = large.to_string();
+        assert!(text.len() < 1 << 20, "{}", text.len());
+        let begun = std::time::Instant::now();
+        let answer = parse(text.as_bytes(), &Limits::default());
+        let took = begun.elapsed();
+        println!("{took:?}");
+        assert!(took.as_secs() < 20, "{took:?}: {}", &text[..200]);
+        let Err(problems) = answer else { continue };
+        problems.iter().for_each(|p| assert!(p.message.len() < 2000, "{}", p.message.len()));
+    }
 }
 
 proptest! {

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use ocisign::evidence::{Claims, Facts, Format, KeyId, Signer, Statement, Subject};
 use ocisign::image::{Depth, Digest, Node, NodeKind, NodeState, Platform, Shape, media_type};
 use ocisign::limits::Limits;
-use ocisign::policy::{Policy, Request, Resolved, parse};
+use ocisign::policy::{Document, Policy, Request, Resolved, parse};
 use proptest::prelude::*;
 use proptest::sample::{Index, select, subsequence};
 use serde_json::{Value, json};
@@ -68,7 +68,11 @@ pub fn key(number: u8) -> KeyId {
 /// Loads a policy with the keys of [`SIGNERS`]; `None` where it is refused.
 pub fn load(policy: &Value) -> Option<Policy> {
     let bytes = serde_json::to_vec(policy).unwrap();
-    let document = parse(&bytes, &Limits::default()).ok()?;
+    link(parse(&bytes, &Limits::default()).ok()?)
+}
+
+/// Gives a document the keys of [`SIGNERS`].
+pub fn link(document: Document) -> Option<Policy> {
     let signers = SIGNERS
         .iter()
         .filter(|(name, _)| document.signers.contains_key(*name))
@@ -563,7 +567,7 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
                     Statement::Signature
                 },
                 signed_at: None,
-                expires: expires.map(|h| hour(h)),
+                expires: expires.map(hour),
             },
             times: Vec::new(),
         },

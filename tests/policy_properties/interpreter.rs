@@ -82,7 +82,7 @@ impl<'a> Judge<'a> {
         let external = |node: &&Node| {
             node.kind == NodeKind::Layer && matches!(node.state, NodeState::External(_))
         };
-        let only_external = self.world.shape.depth >= depth && unknown.iter().all(|n| external(n));
+        let only_external = self.world.shape.depth >= depth && unknown.iter().all(external);
         let whole = self.world.request.incomplete.is_empty();
         // "all signatures count" shows what the image alone denies
         let holds = |signed| all.iter().all(|rule| self.holds(rule, depth, signed));

@@ -12,7 +12,7 @@ use ocisign::policy::{
 use ocisign::report::explain;
 use serde_json::{Value, json};
 
-use crate::generate::{STRANGER, digest, hour, key, load, node, states};
+use crate::generate::{STRANGER, digest, hour, key, link, load, node, states};
 
 /// A manifest `r.example/a/app:v1` that ana signed, and a policy that asks
 /// for that. Tests change one thing.
@@ -620,6 +620,16 @@ fn an_unread_child_passes_by_its_type_only() {
 }
 
 #[test]
+fn a_platform_that_only_a_descriptor_states_is_not_offered() {
+    let mut case = Case::index();
+    let mut odd = node("odd", NodeKind::Opaque, "application/x", Some(0));
+    odd.declared_platform = Some(platform("linux", "s390x"));
+    case.shape.nodes.push(odd);
+    let findings = case.image(&json!({"platforms": {"require": ["linux/s390x"]}}));
+    assert_eq!(findings, ["the image has no platform linux/s390x"]);
+}
+
+#[test]
 fn a_descriptor_that_lies_about_its_platform_is_found_out() {
     let mut case = Case::index();
     case.shape.nodes[1].platform = Some(platform("linux", "s390x"));
@@ -745,6 +755,26 @@ fn an_exception_that_leaves_no_proof_must_say_so_to_load() {
     assert_eq!(case.row(), Row::Checks);
     case.facts = vec![signature(2, "root")];
     assert_eq!(case.row(), Row::Holds, "ana's check is waived, bo's is the proof");
+}
+
+/// Loading refuses such a policy; a document that was put together in code
+/// meets the same answer when it is judged.
+#[test]
+fn an_exception_that_leaves_no_proof_denies_when_judged_as_well() {
+    let mut case = Case::new();
+    case.policy["exceptions"] = exception(("scope", json!(["**"])), true);
+    let document = load(&case.policy).unwrap().document().clone();
+    let judge = |unsigned: bool| {
+        let mut document = document.clone();
+        document.exceptions[0].accept_unsigned = unsigned;
+        let policy = link(document).unwrap();
+        let Case { request, shape, facts, now, .. } = &case;
+        simulate(&policy, request, shape, facts, &[], *now).verdict().clone()
+    };
+    assert_eq!(judge(true).row, Row::Holds);
+    let verdict = judge(false);
+    assert_eq!(verdict.row, Row::Checks);
+    assert!(check(&verdict).findings[0].contains("acceptUnsigned"), "{verdict:?}");
 }
 
 #[test]

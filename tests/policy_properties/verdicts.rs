@@ -22,7 +22,7 @@ fn schema() -> Value {
 #[test]
 fn every_verdict_is_of_the_published_schema() {
     let validator = jsonschema::validator_for(&schema()).unwrap();
-    for_all(300, 20, world(), |world| {
+    for_all(300, 10, world(), |world| {
         let rejections = every_reason();
         let verdict = judge_with(&world.linked, &world, &rejections);
         let value: Value = serde_json::from_str(&json(&verdict)).unwrap();

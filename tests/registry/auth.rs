@@ -6,7 +6,7 @@ use super::*;
 use crate::common::registry::{Auth, Certificates, Lie, Options};
 use async_trait::async_trait;
 use ocisign::image::Repository;
-use ocisign::store::auth::{AuthFiles, Credential, Credentials, Secret};
+use ocisign::store::auth::{AuthFiles, Credentials};
 
 /// Counts how often it was asked.
 #[derive(Debug)]
@@ -238,7 +238,8 @@ async fn a_hostile_token_service_is_bounded() {
     ] {
         let registry = start(Auth::private());
         registry.lie("GET /token*", lie.clone());
-        let error = pull_tag(&as_user(&registry, Asked::me()), "v1").await.unwrap_err();
+        let options = RegistryOptions { credentials: Asked::me(), ..impatient() };
+        let error = pull_tag(&open_with(&registry, "app", options), "v1").await.unwrap_err();
         assert!(format!("{error:?}").starts_with(is), "{lie:?}: {error:?}");
     }
 }

@@ -101,7 +101,7 @@ async fn a_download_that_never_gets_on_ends() {
 async fn a_drip_ends() {
     let (registry, blob, _) = with_blob();
     registry.lie("GET *", Lie::Drip(20, Duration::from_millis(100)));
-    let error = read(&open(&registry, "app"), &blob).await.unwrap_err();
+    let error = read(&open_with(&registry, "app", impatient()), &blob).await.unwrap_err();
     assert!(matches!(error, StoreError::Unreachable { .. }), "{error:?}");
 }
 

@@ -1,6 +1,7 @@
 //! The registry store against the in-process registry: what it does when the
 //! registry keeps to distribution-spec v1.1.1, and what it answers when not.
 
+#![cfg(feature = "registry")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 #[path = "../common/mod.rs"]
@@ -9,6 +10,7 @@ mod common;
 mod auth;
 mod blobs;
 mod manifests;
+mod proxy;
 mod push;
 mod redirects;
 mod referrers;
@@ -22,18 +24,18 @@ use common::registry::Registry;
 use futures_util::TryStreamExt;
 use ocisign::image::{Descriptor, Digest, media_type};
 use ocisign::limits::Limits;
-use ocisign::store::auth::Anonymous;
+use ocisign::store::auth::{Anonymous, Credential, HostCredential, Secret};
 use ocisign::store::registry::{self, RegistryOptions};
 use ocisign::store::{Blob, Store, StoreError, Target};
 
 /// No test waits longer than this for an answer.
 const BOUND: Duration = Duration::from_secs(20);
 
-/// Limits under which a hostile registry is given up on within a second.
+/// Limits under which failures are repeated within a second.
 fn limits() -> Limits {
     Limits {
         attempts: 3,
-        idle_timeout: Duration::from_millis(400),
+        idle_timeout: Duration::from_secs(10), // nothing here is slow, the machine may be
         retry_after: Duration::from_millis(200),
         ..Limits::default()
     }
@@ -41,6 +43,19 @@ fn limits() -> Limits {
 
 fn options() -> RegistryOptions {
     RegistryOptions { credentials: Arc::new(Anonymous), limits: limits(), ..Default::default() }
+}
+
+/// Limits under which a slow registry is given up on within a second.
+fn impatient() -> RegistryOptions {
+    let limits = Limits { idle_timeout: Duration::from_millis(400), ..limits() };
+    RegistryOptions { limits, ..options() }
+}
+
+/// The user that the registry knows.
+fn me(registry: &Registry) -> Arc<HostCredential> {
+    let credential =
+        Credential::Password { username: "me".into(), password: Secret::new("secret") };
+    Arc::new(HostCredential { host: registry.host(), credential })
 }
 
 fn open(registry: &Registry, path: &str) -> registry::Registry {

@@ -127,7 +127,8 @@ async fn a_slow_or_silent_registry_is_given_up_on() {
     ] {
         let registry = with_image();
         registry.lie("GET *", lie.clone());
-        let error = pull_tag(&open(&registry, "app"), "v1").await.unwrap_err();
+        let store = open_with(&registry, "app", impatient());
+        let error = pull_tag(&store, "v1").await.unwrap_err();
         assert!(matches!(error, StoreError::Unreachable { .. }), "{lie:?}: {error:?}");
     }
 }

@@ -7,7 +7,6 @@ use super::*;
 use crate::common::registry::{Auth, Lie, Options};
 use futures_util::StreamExt;
 use ocisign::image::Algorithm;
-use ocisign::store::auth::{Credential, Secret};
 use serde_json::{Value, json};
 
 fn file(bytes: &[u8]) -> Blob {
@@ -81,6 +80,25 @@ async fn an_upload_that_broke_starts_anew_where_the_bytes_can_be_read_again() {
 }
 
 #[tokio::test]
+async fn a_source_that_fails_gives_its_own_error() {
+    let registry = Registry::start(Options::default());
+    let store = open(&registry, "app");
+    let whole = blob(&[7; 5000]);
+    let broken = || StoreError::TooLarge { what: "the source".into(), limit: 1 };
+    let chunks = vec![Ok(ocisign::store::Chunk::from_static(&[7; 1000])), Err(broken())];
+    let source = Blob::Stream(futures_util::stream::iter(chunks).boxed());
+    let error = bounded(store.push_blob(&whole, source)).await.unwrap_err();
+    assert!(matches!(error, StoreError::TooLarge { limit: 1, .. }), "{error:?}");
+    for other in [&[7; 4000][..], &[7; 6000]] {
+        let pushed = bounded(store.push_blob(&whole, stream(other))).await;
+        let stored = registry.blob("app", &whole.digest);
+        // a longer source is cut at the announced length, which the digest then covers
+        assert_eq!(pushed.is_ok(), stored.is_some(), "{pushed:?}");
+        assert!(other.len() > 5000 || pushed.is_err());
+    }
+}
+
+#[tokio::test]
 async fn a_refused_upload_says_why() {
     let registry = Registry::start(Options::default());
     let store = open(&registry, "app");
@@ -117,9 +135,8 @@ async fn an_upload_to_another_host_carries_no_authorization() {
     let registry = Registry::start(Options { auth: Auth::Basic, ..Options::default() });
     let there = format!("{}/v2/app/blobs/uploads/1?_state=a%2Bb", elsewhere.url());
     registry.lie("POST *", Lie::Header("Location", there));
-    let me = Credential::Password { username: "me".into(), password: Secret::new("secret") };
     let store =
-        open_with(&registry, "app", RegistryOptions { credentials: Arc::new(me), ..options() });
+        open_with(&registry, "app", RegistryOptions { credentials: me(&registry), ..options() });
     let _ = bounded(store.push_blob(&blob(b"x"), file(b"x"))).await;
     assert_eq!(elsewhere.requests().len(), 1);
     assert!(elsewhere.requests()[0].header("authorization").is_none());
@@ -128,9 +145,8 @@ async fn an_upload_to_another_host_carries_no_authorization() {
 #[tokio::test]
 async fn a_push_needs_one_token_for_all_its_requests() {
     let registry = Registry::start(Options { auth: Auth::private(), ..Options::default() });
-    let me = Credential::Password { username: "me".into(), password: Secret::new("secret") };
     let store =
-        open_with(&registry, "app", RegistryOptions { credentials: Arc::new(me), ..options() });
+        open_with(&registry, "app", RegistryOptions { credentials: me(&registry), ..options() });
     bounded(store.push_blob(&blob(b"x"), stream(b"x"))).await.unwrap();
     bounded(store.push_manifest(&manifest(b"{}"), b"{}", Some("v1"))).await.unwrap();
     assert_eq!(registry.count("GET /token*"), 1);

@@ -2,11 +2,6 @@
 
 use super::*;
 use crate::common::registry::{Auth, Certificates, Lie, Options};
-use ocisign::store::auth::{Credential, Secret};
-
-fn me() -> Arc<Credential> {
-    Arc::new(Credential::Password { username: "me".into(), password: Secret::new("secret") })
-}
 
 #[tokio::test]
 async fn another_host_gets_no_authorization() {
@@ -16,7 +11,11 @@ async fn another_host_gets_no_authorization() {
         let registry = Registry::start(Options { auth, ..Options::default() });
         registry.put_blob("app", b"content");
         let target = format!("{}/v2/cdn/blobs/{}?X-Signature=abc", elsewhere.url(), blob.digest);
-        let store = open_with(&registry, "app", RegistryOptions { credentials: me(), ..options() });
+        let store = open_with(
+            &registry,
+            "app",
+            RegistryOptions { credentials: me(&registry), ..options() },
+        );
         assert!(bounded(store.has_blob(&blob.digest, blob.size)).await.unwrap(), "logs in");
         registry.lie("GET /v2/app/blobs/*", Lie::StatusWith(307, vec![("Location", target)]));
         assert_eq!(read(&store, &blob).await.unwrap(), b"content");
@@ -50,7 +49,8 @@ async fn the_way_back_does_not_restore_the_authorization() {
     let back = format!("{}/v2/other/blobs/{}", registry.url(), blob.digest);
     registry.lie_times(9, "GET /v2/app/blobs/*", Lie::StatusWith(307, vec![("Location", there)]));
     elsewhere.lie("GET *", Lie::StatusWith(307, vec![("Location", back)]));
-    let store = open_with(&registry, "app", RegistryOptions { credentials: me(), ..options() });
+    let store =
+        open_with(&registry, "app", RegistryOptions { credentials: me(&registry), ..options() });
     assert!(bounded(store.has_blob(&blob.digest, blob.size)).await.unwrap(), "logs in");
     assert!(read(&store, &blob).await.is_err());
     let last = registry.requests().pop().unwrap();
@@ -63,7 +63,8 @@ async fn a_relative_location_stays_and_keeps_the_authorization() {
     let blob = registry.put_blob("app", b"content");
     registry.put_blob("moved", b"content");
     let target = format!("/v2/moved/blobs/{}", blob.digest);
-    let store = open_with(&registry, "app", RegistryOptions { credentials: me(), ..options() });
+    let store =
+        open_with(&registry, "app", RegistryOptions { credentials: me(&registry), ..options() });
     assert!(bounded(store.has_blob(&blob.digest, blob.size)).await.unwrap(), "logs in");
     registry.lie("GET /v2/app/*", Lie::StatusWith(307, vec![("Location", target)]));
     assert_eq!(read(&store, &blob).await.unwrap(), b"content");
@@ -118,7 +119,8 @@ async fn a_401_of_another_host_asks_nobody_for_credentials() {
     let registry = Registry::start(Options::default());
     let target = format!("{}/v2/app/manifests/v1", elsewhere.url());
     registry.lie("GET *", Lie::StatusWith(307, vec![("Location", target)]));
-    let store = open_with(&registry, "app", RegistryOptions { credentials: me(), ..options() });
+    let store =
+        open_with(&registry, "app", RegistryOptions { credentials: me(&registry), ..options() });
     let error = pull_tag(&store, "v1").await.unwrap_err();
     assert!(matches!(error, StoreError::Unauthorized { .. }), "{error:?}");
     assert_eq!(elsewhere.requests().len(), 1);

@@ -1,6 +1,7 @@
 //! Blobs from store to store, hashed while they pass.
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
@@ -17,6 +18,10 @@ pub(super) struct Part {
     /// Its content as the descriptor embeds it, unchecked.
     pub(super) data: Option<Vec<u8>>,
 }
+
+/// Waits before a blob is sent again. Stores retry what they can by
+/// themselves; these are for what only the two together can.
+const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
 enum Outcome {
     Written(u64),
@@ -49,18 +54,32 @@ pub(super) async fn blobs(
     Ok(())
 }
 
+/// Copies one blob, from its beginning again where the destination broke off:
+/// a stream that went half of its way cannot be sent twice.
 async fn blob(src: &dyn Store, dst: &dyn Store, part: Part) -> Result<Outcome, CopyError> {
-    let descriptor = part.descriptor;
+    for pause in PAUSES {
+        match once(src, dst, &part).await {
+            Err(CopyError::Store(StoreError::Unreachable { .. })) => {
+                tokio::time::sleep(pause).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    once(src, dst, &part).await
+}
+
+async fn once(src: &dyn Store, dst: &dyn Store, part: &Part) -> Result<Outcome, CopyError> {
+    let descriptor = &part.descriptor;
     if dst.has_blob(&descriptor.digest, descriptor.size).await? {
         return Ok(Outcome::Present);
     }
-    let blob = match (src.blob(&descriptor.digest, descriptor.size).await, part.data) {
+    let blob = match (src.blob(&descriptor.digest, descriptor.size).await, &part.data) {
         (Ok(blob), _) => blob,
         (Err(StoreError::Absent { .. }), Some(data)) => {
-            Blob::Stream(stream::iter([Ok(Chunk::from(data))]).boxed())
+            Blob::Stream(stream::iter([Ok(Chunk::from(data.clone()))]).boxed())
         }
         (Err(StoreError::Absent { .. }), None) if !descriptor.urls.is_empty() => {
-            return Ok(Outcome::External(Box::new(descriptor)));
+            return Ok(Outcome::External(Box::new(descriptor.clone())));
         }
         (Err(StoreError::Absent { .. }), None) => {
             let what = format!("blob {}", descriptor.digest);
@@ -69,7 +88,7 @@ async fn blob(src: &dyn Store, dst: &dyn Store, part: Part) -> Result<Outcome, C
         (Err(error), _) => return Err(error.into()),
     };
     let found = Found::default();
-    let pushed = dst.push_blob(&descriptor, Blob::Stream(checked(blob, &descriptor, &found))).await;
+    let pushed = dst.push_blob(descriptor, Blob::Stream(checked(blob, descriptor, &found))).await;
     // What the stream saw explains the push's error better than the push can.
     match (found.take(), pushed) {
         (Some(found), _) => Err(CopyError::Mismatch {

@@ -6,6 +6,7 @@
 //! digest turns out right.
 
 mod gzip;
+mod many;
 mod tar;
 mod unpack;
 
@@ -14,6 +15,7 @@ use std::io;
 use super::want::{Read, Want};
 use super::{Digest, Hasher, Limits};
 
+pub use many::{Job, check_all};
 use unpack::Unpack;
 pub(super) use unpack::{Contents, Fault};
 

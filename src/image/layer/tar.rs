@@ -30,8 +30,11 @@ pub(super) struct TarWalk {
 #[derive(Debug)]
 enum Stage {
     Header,
-    /// File contents and padding.
-    Skip(u64),
+    /// File contents, and the padding after them.
+    Skip {
+        data: u64,
+        padding: u64,
+    },
     /// An extended header: its kind, its bytes, and how many with padding
     /// are to come.
     Extended {
@@ -79,24 +82,30 @@ impl TarWalk {
     }
 
     /// What is wrong with the archive, if anything.
+    ///
+    /// Go, and so every runtime, lets an archive end without the blocks of
+    /// zeros and without the last padding; `umoci insert` writes such ones.
     pub(super) fn finish(self) -> Option<Fault> {
         if self.fault.is_some() {
             return self.fault;
         }
         let whole = match self.stage {
             Stage::Header => self.block.is_empty() && !self.next.pending,
+            Stage::Skip { data, .. } => data == 0,
+            Stage::Zero => self.block.is_empty(),
             Stage::Done => true,
-            _ => false,
+            Stage::Extended { .. } | Stage::Sparse(_) => false,
         };
         (!whole).then(|| malformed("the archive is cut short"))
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         match &mut self.stage {
-            Stage::Skip(left) => {
-                let taken = (bytes.len() as u64).min(*left);
-                *left -= taken;
-                if *left == 0 {
+            Stage::Skip { data, padding } => {
+                let part = if *data > 0 { &mut *data } else { &mut *padding };
+                let taken = (bytes.len() as u64).min(*part);
+                *part -= taken;
+                if *data == 0 && *padding == 0 {
                     self.stage = Stage::Header;
                 }
                 Ok(taken as usize)
@@ -275,7 +284,7 @@ impl Override {
 fn skip(size: u64) -> Result<Stage, Fault> {
     Ok(match padded(size)? {
         0 => Stage::Header,
-        left => Stage::Skip(left),
+        both => Stage::Skip { data: size, padding: both - size },
     })
 }
 

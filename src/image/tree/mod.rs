@@ -202,6 +202,12 @@ impl TreeBuilder {
         }
     }
 
+    /// Says that there are more bytes than the want's size.
+    pub fn too_long(&mut self, want: &Want) {
+        let text = format!("more than {} bytes", want.size);
+        self.fail(want, Failure::State(NodeState::SizeMismatch(text)));
+    }
+
     /// Says that a bound was reached before the content was read whole.
     pub fn limit(&mut self, want: &Want, text: impl Into<String>) {
         self.fail(want, Failure::State(NodeState::LimitExceeded(text.into())));

@@ -75,4 +75,26 @@ mod tests {
         let edges = BTreeSet::from([(1, 1), (1, 2), (2, 1), (2, 3), (3, 1), (4, 2), (4, 4)]);
         assert_eq!(matching(&edges).len(), 4);
     }
+
+    /// The most pairs, by trying everything.
+    fn most(edges: &[(u8, u8)]) -> usize {
+        let Some(((left, right), rest)) = edges.split_first() else { return 0 };
+        let apart = |edge: &&(u8, u8)| edge.0 != *left && edge.1 != *right;
+        let others: Vec<_> = rest.iter().filter(apart).copied().collect();
+        most(rest).max(1 + most(&others))
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_assignment_matches_more(
+            edges in proptest::collection::btree_set((0..6u8, 0..6u8), 0..11)
+        ) {
+            let matched = matching(&edges);
+            let list: Vec<_> = edges.iter().copied().collect();
+            proptest::prop_assert_eq!(matched.len(), most(&list));
+            let rights: BTreeSet<_> = matched.values().collect();
+            proptest::prop_assert_eq!(rights.len(), matched.len());
+            proptest::prop_assert!(matched.into_iter().all(|pair| edges.contains(&pair)));
+        }
+    }
 }

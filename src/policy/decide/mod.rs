@@ -4,12 +4,13 @@
 //! the page on the policy language, "The truth table" and "Meaning".
 //!
 //! ```text
-//! select ─► rules ─► signed ─► names, matching ─┐
-//!             │   └► image ─► platforms         ├─► table ─► Verdict
-//! tree ───────┴─► exceptions                    ┘
+//! select ─► rules ─► signed ─► counts, names, matching ─┐
+//!             │   └► image ─► platforms                 ├─► table ─► Verdict
+//! tree ───────┴─► exceptions                            ┘
 //! ```
 
 mod canonical;
+mod counts;
 mod exceptions;
 mod image;
 mod matching;
@@ -157,5 +158,69 @@ impl RuleOutcome {
     /// Names of the checks that do not hold.
     fn failed(&self) -> impl Iterator<Item = &str> {
         self.checks.iter().filter(|check| !check.held).map(|check| check.id.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::{Digest, Root, TreeBuilder, media_type};
+    use crate::limits::Limits;
+    use crate::policy::{Resolved, parse};
+
+    const INDEX: &[u8] = br#"{"schemaVersion":2,"mediaType":"application/vnd.oci.image.index.v1+json","manifests":[]}"#;
+
+    /// An allow needs no signature here, so that what is tested is the way
+    /// from recomputed bytes to an `Admitted`.
+    fn accepting() -> Policy {
+        let text = br#"{"ocisign": "policy/1", "name": "open",
+            "rules": [{"id": "all", "scope": ["**"], "accept": {"reason": "a test"}}]}"#;
+        let document = parse(text, &Limits::default()).unwrap();
+        Policy::link(document, Resolved::default()).unwrap()
+    }
+
+    fn verdict(bytes: &[u8]) -> Verdict {
+        let digest = Digest::sha256(INDEX);
+        let root = Root {
+            bytes: bytes.to_vec(),
+            media_type: Some(media_type::OCI_INDEX.to_owned()),
+            digest: Some(digest.clone()),
+            size: None,
+        };
+        let tree = TreeBuilder::new(root, Depth::Layers, &Limits::default()).finish();
+        let request = Request {
+            reference: "r.example/app:v1".parse().unwrap(),
+            digest,
+            depth: Depth::Layers,
+            incomplete: Vec::new(),
+        };
+        decide(&accepting(), &request, &tree, &[], &[], Timestamp::UNIX_EPOCH)
+    }
+
+    #[test]
+    fn an_allow_on_recomputed_bytes_admits_the_digest_and_no_tag() {
+        let admitted = verdict(INDEX).admit().unwrap();
+        let digest = Digest::sha256(INDEX);
+        assert_eq!(*admitted.digest(), digest);
+        assert_eq!(admitted.reference().to_string(), format!("r.example/app@{digest}"));
+    }
+
+    /// P10, on bytes: every single flipped bit of the root is a denial.
+    #[test]
+    fn p10_no_flipped_bit_is_admitted() {
+        for at in 0..INDEX.len() {
+            let mut bytes = INDEX.to_vec();
+            bytes[at] ^= 1;
+            let verdict = verdict(&bytes);
+            assert_eq!((verdict.decision, verdict.row), (Decision::Deny, Row::Integrity));
+            assert!(verdict.admit().is_err());
+        }
+    }
+
+    #[test]
+    fn a_changed_decision_admits_nothing() {
+        let mut verdict = verdict(b"{}");
+        verdict.decision = Decision::Allow;
+        assert!(verdict.admit().is_err());
     }
 }

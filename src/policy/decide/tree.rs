@@ -100,7 +100,7 @@ impl<'a> Tree<'a> {
             )));
         }
         for (at, node) in self.shape.nodes.iter().enumerate() {
-            if at > 0 && !node.parent.is_some_and(|parent| parent < at) {
+            if at > 0 && node.parent.is_none_or(|parent| parent >= at) {
                 gaps.push(certain(format!("{} hangs below no node of the tree", named(node))));
             }
             gaps.extend(gap(node, depth));

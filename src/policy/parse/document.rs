@@ -4,14 +4,14 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::grammar::{KEY, POLICY, REVOCATION, SIGNER};
 use super::problem::Code;
-use super::reader::Reader;
+use super::reader::{Reader, short};
 use super::{exceptions, rules, scopes, unsigned};
 use crate::evidence::KeyId;
 use crate::image::{Algorithm, Digest};
 use crate::policy::json::{Json, Member};
 use crate::policy::model::{Blob, Document, KeyDecl, Revocation, Revoked, SignerDecl};
 use crate::policy::schema::Schemas;
-use crate::policy::scope::Scope;
+use crate::policy::scope::{Scope, ScopeError};
 
 /// What rules and exceptions may refer to.
 pub(super) struct Known<'a> {
@@ -64,12 +64,12 @@ fn version(reader: &mut Reader, root: &Json) {
         reader.string(node);
     }
     let Some(node) = reader.required(root, "ocisign") else { return };
-    if let Some(text) = reader.string(node) {
-        if text != "policy/1" {
-            let text = super::reader::short(text);
-            let message = format!("`{text}` is no version of the language that is known here");
-            reader.bad(Code::Value, node, message, "write `policy/1`");
-        }
+    if let Some(text) = reader.string(node)
+        && text != "policy/1"
+    {
+        let text = short(text);
+        let message = format!("`{text}` is no version of the language that is known here");
+        reader.bad(Code::Value, node, message, "write `policy/1`");
     }
 }
 
@@ -79,15 +79,15 @@ fn validity(
 ) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>) {
     let issued = root.get("issued").and_then(|n| reader.time(n));
     let expires = root.get("expires").and_then(|n| reader.time(n));
-    if let (Some(from), Some(until), Some(node)) = (issued, expires, root.get("expires")) {
-        if until <= from {
-            reader.bad(
-                Code::Conflict,
-                node,
-                "`expires` is not after `issued`",
-                "the policy would never be valid; write a later instant",
-            );
-        }
+    if let (Some(from), Some(until), Some(node)) = (issued, expires, root.get("expires"))
+        && until <= from
+    {
+        reader.bad(
+            Code::Conflict,
+            node,
+            "`expires` is not after `issued`",
+            "the policy would never be valid; write a later instant",
+        );
     }
     (issued, expires)
 }
@@ -271,20 +271,18 @@ fn mirrors(reader: &mut Reader, node: &Json) -> BTreeMap<String, String> {
 /// A prefix in the spelling that names are matched in: what a scope of all
 /// below it would accept.
 fn prefix(reader: &mut Reader, text: &str, range: std::ops::Range<usize>) -> Option<String> {
-    let scope = match text.contains('*') {
-        true => Err("a mirror is a host or a host and a path, without `*`".to_owned()),
-        false => Scope::parse(&format!("{text}/**")).map_err(|e| e.to_string().replace("/**", "")),
-    };
-    match scope {
-        Ok(_) => Some(text.to_owned()),
-        Err(message) => {
-            reader
-                .problems
-                .add(Code::Scope, range, message)
-                .help("write a prefix such as `registry.example/mirror`");
-            None
+    let message = match Scope::parse(&format!("{text}/**")) {
+        Ok(Scope::Host(_) | Scope::Below { .. }) => return Some(text.to_owned()),
+        Err(ScopeError::Spelling { normal, .. }) => {
+            let normal = normal.trim_end_matches("/**");
+            format!("`{}` is matched in its normal form; write `{normal}`", short(text))
         }
-    }
+        Err(ScopeError::Host(_)) => format!("`{}` has no registry host", short(text)),
+        Ok(_) | Err(ScopeError::Form(_)) => format!("`{}` is no prefix", short(text)),
+    };
+    let help = "write a host, or a host and a path, as `registry.example/mirror`; no `*`";
+    reader.problems.add(Code::Scope, range, message).help(help);
+    None
 }
 
 /// No source lies in a target or the reverse, so that mapping once is
@@ -294,8 +292,8 @@ fn disjoint(reader: &mut Reader, members: &[Member], mirrors: &BTreeMap<String, 
     for member in members.iter().filter(|m| mirrors.contains_key(&m.key)) {
         let source = member.key.as_str();
         let above = prefixes(source).find(|p| targets.contains(p));
-        let below = targets.range(source..).find(|t| prefixes(t).any(|p| p == source));
-        if let Some(target) = above.or(below.copied()) {
+        let below = below(&targets, source);
+        if let Some(target) = above.or(below) {
             reader
                 .problems
                 .add(
@@ -306,6 +304,12 @@ fn disjoint(reader: &mut Reader, members: &[Member], mirrors: &BTreeMap<String, 
                 .help("sources and targets of `mirrors` must not contain each other");
         }
     }
+}
+
+/// A target that lies in `source`.
+fn below<'a>(targets: &BTreeSet<&'a str>, source: &'a str) -> Option<&'a str> {
+    let mut near = targets.range(source..).take_while(|t| t.starts_with(source));
+    near.find(|t| prefixes(t).any(|p| p == source)).copied()
 }
 
 /// A prefix and all the prefixes that it lies in.

@@ -21,11 +21,11 @@ pub(super) fn exceptions(reader: &mut Reader, root: &Json, known: &Known<'_>) ->
     for item in reader.list(node).unwrap_or_default() {
         let exception = exception(reader, item, known);
         let id = item.get("id");
-        if let Some((node, text)) = id.and_then(|n| Some((n, n.as_str()?))) {
-            if !ids.insert(text) {
-                let message = format!("there are two exceptions `{}`", short(text));
-                reader.bad(Code::Duplicate, node, message, "rename one");
-            }
+        if let Some((node, text)) = id.and_then(|n| Some((n, n.as_str()?)))
+            && !ids.insert(text)
+        {
+            let message = format!("there are two exceptions `{}`", short(text));
+            reader.bad(Code::Duplicate, node, message, "rename one");
         }
         exceptions.extend(exception);
     }

@@ -90,15 +90,15 @@ fn platforms(reader: &mut Reader, node: &Json) -> (Names, Names) {
     }
     let require = node.get("require").and_then(|n| reader.set(n, platform));
     let allow = node.get("allow").and_then(|n| reader.set(n, platform));
-    if let (Some(require), Some(allow)) = (&require, &allow) {
-        if let Some(missing) = require.difference(allow).next() {
-            reader.bad(
-                Code::Unsatisfiable,
-                node,
-                format!("`{missing}` is required and not allowed, so that no index can pass"),
-                "add it to `allow`",
-            );
-        }
+    if let (Some(require), Some(allow)) = (&require, &allow)
+        && let Some(missing) = require.difference(allow).next()
+    {
+        reader.bad(
+            Code::Unsatisfiable,
+            node,
+            format!("`{missing}` is required and not allowed, so that no index can pass"),
+            "add it to `allow`",
+        );
     }
     (require, allow)
 }

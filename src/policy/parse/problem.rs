@@ -80,15 +80,20 @@ pub enum Code {
 impl Problem {
     /// A problem of a document whose text is not at hand.
     pub fn at(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Self {
-        let (pointer, message) = (pointer.into(), message.into());
-        Self { code, pointer, message, help: String::new(), range: None }
+        let message = plain(&message.into());
+        Self { code, pointer: pointer.into(), message, help: String::new(), range: None }
     }
 
     /// Adds what to do.
     pub fn help(mut self, help: impl Into<String>) -> Self {
-        self.help = help.into();
+        self.help = plain(&help.into());
         self
     }
+}
+
+/// Text of the document's author, made harmless to a terminal.
+fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { char::REPLACEMENT_CHARACTER } else { c }).collect()
 }
 
 fn place(pointer: &str) -> &str {
@@ -171,7 +176,7 @@ impl Problems {
         let mut found = self.found;
         for problem in &mut found {
             if let (Some(root), Some(range)) = (root, &problem.range) {
-                problem.pointer = root.pointer_to(range);
+                problem.pointer = plain(&root.pointer_to(range));
             }
         }
         found.sort_by_key(|p| p.range.clone().map(|r| (r.start, r.end)));
@@ -187,7 +192,7 @@ impl Found<'_> {
     /// Says what to do.
     pub(in crate::policy) fn help(self, help: impl Into<String>) {
         if let Some(problem) = self.0 {
-            problem.help = help.into();
+            problem.help = plain(&help.into());
         }
     }
 }
@@ -257,11 +262,27 @@ mod tests {
 
     #[test]
     fn any_range_can_be_shown() {
-        for (text, range) in [("", 0..0), ("", 5..9), ("ä", 1..1), ("a\nb", 0..3), ("a", 1..0)] {
+        let backwards = std::ops::Range { start: 1, end: 0 };
+        for (text, range) in [("", 0..0), ("", 5..9), ("ä", 1..1), ("a\nb", 0..3), ("a", backwards)]
+        {
             let problem = Problem { range: Some(range), ..Problem::at(Code::Type, "", "x") };
             assert!(render(&problem, text.as_bytes(), "p").contains("error[type]"));
         }
         assert!(render(&Problem::at(Code::Type, "/a", "x"), b"\xff", "p").contains("error[type]"));
+    }
+
+    #[test]
+    fn nothing_in_a_document_drives_a_terminal() {
+        let sources: [&[u8]; 3] =
+            [b"{\"\\u001b[31m\": 1}", b"{\"a\": \"\x1b[31m\"}", b"\x1b[31m {\x07}\r\x9b"];
+        for source in sources {
+            let Err(problems) = crate::policy::parse(source, &Limits::default()) else { panic!() };
+            for problem in problems {
+                let shown = format!("{problem}{}", render(&problem, source, "p.json"));
+                let bad = |c: char| c.is_control() && c != '\n';
+                assert!(!shown.contains(bad), "{shown:?}");
+            }
+        }
     }
 
     #[test]

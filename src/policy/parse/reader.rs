@@ -246,10 +246,10 @@ impl Reader {
     ) -> Option<BTreeSet<T>> {
         let mut set = BTreeSet::new();
         for entry in self.list(node)? {
-            if let Some(value) = item(self, entry) {
-                if !set.insert(value) {
-                    self.bad(Code::Duplicate, entry, "this entry stands here twice", "keep one");
-                }
+            if let Some(value) = item(self, entry)
+                && !set.insert(value)
+            {
+                self.bad(Code::Duplicate, entry, "this entry stands here twice", "keep one");
             }
         }
         Some(set)

@@ -169,15 +169,15 @@ fn check(
     let later = reader.problems.len() > before;
     let id_node = reader.required(node, "id");
     let id = id_node.and_then(|n| reader.name(n));
-    if let (Some(id), Some(id_node)) = (&id, id_node) {
-        if !ids.insert(id.clone()) {
-            reader.bad(
-                Code::Duplicate,
-                id_node,
-                format!("the rule has two checks `{id}`"),
-                "ids of checks are unique within their rule, at any nesting; rename one",
-            );
-        }
+    if let (Some(id), Some(id_node)) = (&id, id_node)
+        && !ids.insert(id.clone())
+    {
+        reader.bad(
+            Code::Duplicate,
+            id_node,
+            format!("the rule has two checks `{id}`"),
+            "ids of checks are unique within their rule, at any nesting; rename one",
+        );
     }
     let kind = match (node.get("signed"), node.get("image"), node.get("anyOf")) {
         (Some(n), None, None) => CheckKind::Signed(signed(reader, n, known)?),

@@ -10,7 +10,7 @@ use crate::policy::json::Json;
 use crate::policy::model::{Action, Check, CheckKind, Document, Exception, Rule, Target};
 use crate::policy::scope::Scope;
 
-/// Most exceptions that are looked at in one rule, over all combinations.
+/// Most checks and exceptions that are looked at, over all combinations.
 const MOST_WORK: usize = 1_000_000;
 
 /// For every rule that permits, every set of exceptions that are live
@@ -19,12 +19,13 @@ const MOST_WORK: usize = 1_000_000;
 /// Only exceptions without `acceptUnsigned` are combined: what more of them
 /// waive is more, so that the largest sets tell.
 pub(super) fn check(reader: &mut Reader, root: &Json, document: &Document) {
+    let mut left = MOST_WORK;
     let nodes = root.get("exceptions").map(Json::items).unwrap_or_default();
     for rule in &document.rules {
         let Action::Require { checks, .. } = &rule.action else { continue };
         let waivers: Vec<Waiver<'_>> =
             document.exceptions.iter().zip(nodes).filter_map(|(e, n)| waiver(rule, e, n)).collect();
-        match worst(checks, &waivers) {
+        match worst(checks, &waivers, &mut left) {
             Ok(None) => {}
             Ok(Some(set)) => report(reader, rule, &set),
             Err(last) => reader.bad(
@@ -81,18 +82,18 @@ fn overlaps(a: &Scope, b: &Scope) -> bool {
 fn worst<'a, 'w>(
     checks: &[Check],
     waivers: &'w [Waiver<'a>],
+    left: &mut usize,
 ) -> Result<Option<Vec<&'w Waiver<'a>>>, &'w Waiver<'a>> {
     if !bare(checks, waivers.iter()) {
         return Ok(None);
     }
-    let mut left = MOST_WORK;
     for start in waivers {
         let at = start.exception.from;
         let live: Vec<&Waiver<'_>> =
             waivers.iter().filter(|w| w.exception.from <= at && at < w.exception.until).collect();
         for place in places(&live) {
             for image in images(&live) {
-                left = left.checked_sub(live.len()).ok_or(start)?;
+                *left = left.checked_sub(live.len() + size(checks)).ok_or(start)?;
                 let set: Vec<_> =
                     live.iter().copied().filter(|w| applies(w, place, &image)).collect();
                 if bare(checks, set.iter().copied()) {
@@ -102,6 +103,15 @@ fn worst<'a, 'w>(
         }
     }
     Ok(None)
+}
+
+/// How many checks there are, at any nesting.
+fn size(checks: &[Check]) -> usize {
+    let below = |check: &Check| match &check.kind {
+        CheckKind::AnyOf(branches) => branches.iter().map(|b| size(b)).sum(),
+        CheckKind::Signed(_) | CheckKind::Image(_) => 0,
+    };
+    checks.iter().map(|check| 1 + below(check)).sum()
 }
 
 /// The repositories that differ in which exceptions they are in; `None` is

@@ -140,10 +140,11 @@ fn remove(checks: &mut Vec<Check>, part: &Part) {
     }
     checks.retain_mut(|check| {
         let CheckKind::AnyOf(branches) = &mut check.kind else { return true };
-        if let Part::Branch(id, n) = part {
-            if *id == check.id && *n < branches.len() {
-                branches.remove(*n);
-            }
+        if let Part::Branch(id, n) = part
+            && *id == check.id
+            && *n < branches.len()
+        {
+            branches.remove(*n);
         }
         branches.iter_mut().for_each(|branch| remove(branch, part));
         // an empty branch always holds, and the check with it

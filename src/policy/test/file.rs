@@ -97,10 +97,10 @@ fn case(reader: &mut Reader, node: &Json, now: Option<Timestamp>) -> Option<Case
     for (i, item) in node.get("evidence").map(Json::items).unwrap_or_default().iter().enumerate() {
         facts.extend(evidence(reader, item, i, &shape));
     }
-    if let Some(list) = node.get("evidence") {
-        if !matches!(list.value, json::Value::Array(_)) {
-            reader.expected(list, "an array");
-        }
+    if let Some(list) = node.get("evidence")
+        && !matches!(list.value, json::Value::Array(_))
+    {
+        reader.expected(list, "an array");
     }
     let expect = reader.required(node, "expect").and_then(|n| reader.word(n, DECISIONS));
     let because = match node.get("because") {

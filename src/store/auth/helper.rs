@@ -34,26 +34,29 @@ pub(super) async fn ask(
 ) -> Result<Option<Credential>, StoreError> {
     if !is_suffix(suffix) {
         let shown: String = suffix.chars().filter(|c| !c.is_control()).take(40).collect();
-        let reason = "its name may only have letters, digits, `-`, `_` and `.`; correct the credentials file";
+        let reason = "its name may only have letters, digits, `-`, `_` and `.`; \
+                      correct the credentials file";
         return Err(unusable(format!("credential helper `{shown}`"), reason));
     }
-    let program = format!("docker-credential-{suffix}");
+    run(&format!("docker-credential-{suffix}"), server(repository), timeout).await
+}
+
+async fn run(
+    program: &str,
+    server: &str,
+    timeout: Duration,
+) -> Result<Option<Credential>, StoreError> {
     let place = format!("credential helper `{program}`");
-    let run = talk(&program, server(repository));
-    let (ok, said) = match tokio::time::timeout(timeout, run).await {
+    let (ok, said) = match tokio::time::timeout(timeout, talk(program, server)).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
-            return Err(unusable(
-                place,
-                format!("it cannot be run ({error}); install it or log in without it"),
-            ));
+            let reason = format!("it cannot be run ({error}); install it or log in without it");
+            return Err(unusable(place, reason));
         }
         Err(_) => {
             let seconds = timeout.as_secs_f32();
-            return Err(unusable(
-                place,
-                format!("it gave no answer within {seconds} s; unlock its keyring"),
-            ));
+            let reason = format!("it gave no answer within {seconds} s; unlock its keyring");
+            return Err(unusable(place, reason));
         }
     };
     interpret(ok, &said).map_err(|reason| unusable(place, reason))
@@ -137,5 +140,41 @@ mod tests {
         assert_eq!(interpret(false, b"credentials not found in native keychain\n"), Ok(None));
         assert!(interpret(false, b"error getting credentials").is_err());
         assert!(interpret(true, b"not json").is_err());
+    }
+
+    fn script(dir: &tempfile::TempDir, body: &str) -> String {
+        use std::os::unix::fs::PermissionsExt;
+        let path = dir.path().join("docker-credential-test");
+        // moved into place: a file that is open for writing cannot be run
+        let draft = dir.path().join("draft");
+        std::fs::write(&draft, format!("#!/bin/sh\n{body}\n")).unwrap();
+        std::fs::set_permissions(&draft, std::fs::Permissions::from_mode(0o755)).unwrap();
+        std::fs::rename(draft, &path).unwrap();
+        path.display().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_helper_is_told_the_server_and_answers_in_time_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let second = Duration::from_secs(1);
+        let echo = r#"test "$1" = get && printf '{"Username":"me","Secret":"%s"}' "$(cat)""#;
+        let program = script(&dir, echo);
+        let found = run(&program, "a.example", second * 20).await.unwrap();
+        let want =
+            Credential::Password { username: "me".into(), password: Secret::new("a.example") };
+        assert_eq!(found, Some(want));
+
+        let program = script(&dir, "exec sleep 60");
+        let error = run(&program, "a.example", second / 5).await.unwrap_err().to_string();
+        assert!(error.contains("no answer"), "{error}");
+
+        let program = script(&dir, "echo a secret; exit 1");
+        let error = run(&program, "a.example", second * 20).await.unwrap_err().to_string();
+        assert!(error.contains("failed") && !error.contains("a secret"), "{error}");
+
+        let program = script(&dir, "exec yes");
+        assert!(run(&program, "a.example", second * 20).await.is_err(), "an endless answer is cut");
+        let missing = dir.path().join("none").display().to_string();
+        assert!(run(&missing, "a.example", second).await.is_err());
     }
 }

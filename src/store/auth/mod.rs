@@ -78,12 +78,19 @@ impl Credentials for Anonymous {
     }
 }
 
-/// One credential for every repository, for tests and for callers that have
-/// their own source.
+/// One credential for one registry, for callers that have their own source.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HostCredential {
+    /// The registry, as in [`Repository::host`]. No other gets the credential.
+    pub host: String,
+    /// What it gets.
+    pub credential: Credential,
+}
+
 #[async_trait]
-impl Credentials for Credential {
-    async fn lookup(&self, _repository: &Repository) -> Result<Option<Credential>, StoreError> {
-        Ok(Some(self.clone()))
+impl Credentials for HostCredential {
+    async fn lookup(&self, repository: &Repository) -> Result<Option<Credential>, StoreError> {
+        Ok((repository.host() == self.host).then(|| self.credential.clone()))
     }
 }
 

@@ -38,6 +38,11 @@ pub(crate) struct Run {
 }
 
 impl Run {
+    /// Its first bytes, `len` at most.
+    fn cut(self, len: u64) -> Self {
+        Self { len: self.len.min(len), ..self }
+    }
+
     /// All of its bytes, where they are `max` at most.
     fn read(&self, what: &str, max: u64) -> Result<Vec<u8>, StoreError> {
         let len = match usize::try_from(self.len) {
@@ -121,6 +126,11 @@ impl<F: Files> Contents<F> {
             (_, None) => return Err(self.absent("an image")),
         };
         let run = self.open_blob(digest)?.ok_or_else(|| self.absent(&format!("{digest}")))?;
+        // one byte more than the index says is enough to see that it is longer
+        let run = match &claimed {
+            Some(claimed) => run.cut(claimed.size.saturating_add(1)),
+            None => run,
+        };
         let bytes = run.read(&format!("manifest {digest}"), max)?;
         Ok(RawManifest {
             bytes,

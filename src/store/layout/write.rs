@@ -108,11 +108,13 @@ impl Dir {
     fn lock(&self) -> Result<File, StoreError> {
         let path = self.root().join("oci-layout");
         loop {
-            let file = OpenOptions::new()
-                .read(true)
-                .write(true)
-                .open(&path)
-                .map_err(|e| self.unwritable(e))?;
+            // Network file systems lock only what is open for writing; elsewhere
+            // a file that may only be read serves as well.
+            let file = match OpenOptions::new().read(true).write(true).open(&path) {
+                Err(e) if e.kind() == ErrorKind::PermissionDenied => File::open(&path),
+                opened => opened,
+            };
+            let file = file.map_err(|e| self.unwritable(e))?;
             file.lock().map_err(|e| self.failed("locking", &path, e))?;
             if is_still(&file, &path).map_err(|e| self.failed("locking", &path, e))? {
                 return Ok(file);

@@ -120,7 +120,8 @@ async fn grant(
             Err(session.place.unauthorized(reason).into())
         }
         (None, None, _) => {
-            let reason = "it answers 401 and names no way to authenticate that ocisign knows; check the address";
+            let reason = "it answers 401 and names no way to authenticate that ocisign knows; \
+                          check the address";
             Err(session.place.unauthorized(reason).into())
         }
     }

@@ -155,4 +155,12 @@ mod tests {
         );
         assert!(one(&format!("Bearer realm={}", "x".repeat(10_000))).is_empty());
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_the_parser_panic_or_run_on(text in r#"([a-zA-Z=," \\ü]|Bearer |realm=){0,200}"#) {
+            let found = one(&text);
+            proptest::prop_assert!(found.len() <= text.len());
+        }
+    }
 }

@@ -64,4 +64,12 @@ mod tests {
             assert_eq!(next(std::iter::once(header)).as_deref(), want, "{header}");
         }
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_header_makes_the_parser_panic(text in r#"([<>;,="a-zü ]|rel=|next){0,200}"#) {
+            let found = next(std::iter::once(text.as_str()));
+            proptest::prop_assert!(found.is_none_or(|target| text.contains(&target)));
+        }
+    }
 }

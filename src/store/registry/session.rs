@@ -1,8 +1,8 @@
 //! One request from its first attempt to its answer: retries around at most
 //! one renewed authorization around at most a few redirects.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use futures_util::StreamExt;
@@ -51,7 +51,7 @@ pub(super) enum Payload {
     /// Bytes that exist once: taken by the first attempt.
     Once {
         len: u64,
-        stream: std::sync::Mutex<Option<BoxStream<'static, Result<Chunk, StoreError>>>>,
+        stream: Mutex<Option<BoxStream<'static, Result<Chunk, StoreError>>>>,
     },
 }
 
@@ -241,7 +241,7 @@ impl Session {
         if let Some(value) = authorization {
             request = request.header(AUTHORIZATION, value.clone());
         }
-        let progress = Arc::new(AtomicU64::new(0));
+        let upload = Arc::new(Upload::default());
         let request = match &call.body {
             Payload::Empty => request,
             Payload::Bytes(bytes) => request.body(bytes.clone()),
@@ -251,11 +251,15 @@ impl Session {
                     self.place
                         .unreachable("the upload was cut off and cannot be repeated; try again")
                 })?;
-                let counted = counted(stream, Arc::clone(&progress));
+                let counted = counted(stream, Arc::clone(&upload));
                 request.header(CONTENT_LENGTH, *len).body(reqwest::Body::wrap_stream(counted))
             }
         };
-        self.patiently(request.send(), &progress).await
+        let sent = self.patiently(request.send(), &upload.chunks).await;
+        match upload.failure.lock().ok().and_then(|mut failure| failure.take()) {
+            Some(error) => Err(error.into()),
+            None => sent,
+        }
     }
 
     /// Waits for the head of an answer as long as something moves: silence
@@ -294,11 +298,24 @@ impl Session {
     }
 }
 
+/// What happens to the bytes of an upload.
+#[derive(Default)]
+struct Upload {
+    chunks: AtomicU64,
+    /// Why the source gave no more: the answer to whoever gave the source,
+    /// in place of "the request failed".
+    failure: Mutex<Option<StoreError>>,
+}
+
 fn counted(
     stream: BoxStream<'static, Result<Chunk, StoreError>>,
-    progress: Arc<AtomicU64>,
-) -> impl futures_util::Stream<Item = Result<Chunk, StoreError>> {
-    stream.inspect(move |_| {
-        progress.fetch_add(1, Ordering::Relaxed);
+    upload: Arc<Upload>,
+) -> impl futures_util::Stream<Item = std::io::Result<Chunk>> {
+    stream.map(move |item| {
+        upload.chunks.fetch_add(1, Ordering::Relaxed);
+        item.map_err(|error| {
+            *upload.failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error);
+            std::io::Error::other("the source of the upload failed")
+        })
     })
 }
