@@ -92,7 +92,8 @@ fn signatures_says_that_nothing_is_verified() {
     let text = s.ocisign("signatures oci:demo:v1").exits(0);
     text.says("nothing below is verified").says("env=prod").lacks("allow");
     let json = s.ocisign("signatures --output json oci:demo:v1").exits(0).json();
-    let entries = json["entries"].as_array().unwrap();
+    assert_eq!(json["version"], "signatures/1");
+    let entries = json["listing"]["entries"].as_array().unwrap();
     assert_eq!(entries.len(), 2, "{json}");
     for entry in entries {
         assert!(entry["item"].is_string() && entry["unverified"].is_object(), "{json}");
