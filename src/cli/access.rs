@@ -35,7 +35,7 @@ pub(super) struct AccessArgs {
 #[derive(Debug, Clone, Args)]
 pub(super) struct NameArg {
     /// The name that policies match and signatures carry, for an image in a
-    /// layout or archive.
+    /// layout or archive; without a tag it takes the image's.
     #[arg(long = "as", value_name = "NAME", help_heading = "Access")]
     as_name: Option<String>,
 }

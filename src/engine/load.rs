@@ -38,7 +38,7 @@ impl Engine {
     ) -> Result<Self, Error> {
         let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
         let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
-        let (keys, resolved) = resolve(&document, directory, limits)?;
+        let (keys, resolved) = resolve(&document, directory, limits).map_err(|e| e.within(name))?;
         let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
         Ok(Self::new(policy, Trust::new(keys), limits.clone()))
     }
@@ -140,7 +140,8 @@ pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, E
             "require": [{ "id": "signed", "signed": signed }],
         }],
     });
-    Ok(serde_json::to_string_pretty(&document).unwrap_or_default())
+    // ends as a file does, so that what is shown and kept has the same digest
+    Ok(serde_json::to_string_pretty(&document).unwrap_or_default() + "\n")
 }
 
 /// The text of a first policy for `scope`, its key files pinned by digest.

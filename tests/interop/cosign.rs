@@ -161,5 +161,5 @@ fn signatures_of_both_tools_stand_side_by_side() {
         }
     }
     let list = s.ocisign(&format!("signatures --output json {image}")).exits(0).json();
-    assert_eq!(list["entries"].as_array().unwrap().len(), 4, "{list}");
+    assert_eq!(list["listing"]["entries"].as_array().unwrap().len(), 4, "{list}");
 }

@@ -20,8 +20,8 @@ mod copies;
 mod cosign;
 mod detached;
 mod images;
+mod policy_json;
 mod real;
-mod skopeo;
 mod store;
 mod token;
 
