@@ -130,8 +130,7 @@ fn a_digest_that_leads_elsewhere_is_denied_and_never_asked_for() {
         "sha256:aa/../../x",
         "sha256:%2e%2e%2f",
     ] {
-        let entry =
-            json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 2});
+        let entry = json!({"mediaType": media_type::OCI_MANIFEST, "digest": digest, "size": 2});
         let root = index(&[entry]).to_string();
         let scene = Scene::signed(media_type::OCI_INDEX, root.as_bytes(), &[]);
         assert_eq!(answer(scene.verify()), INTEGRITY, "{digest}");

@@ -117,12 +117,7 @@ fn verify(name: &str, limits: &Limits, depth: Depth) -> Result<Verdict, Error> {
     verify_by(&Access::default(), name, limits, depth)
 }
 
-fn verify_by(
-    access: &Access,
-    name: &str,
-    limits: &Limits,
-    depth: Depth,
-) -> Result<Verdict, Error> {
+fn verify_by(access: &Access, name: &str, limits: &Limits, depth: Depth) -> Result<Verdict, Error> {
     let began = Instant::now();
     let image = Image::open(&Source::parse(name).unwrap(), None, access, limits)?;
     let ask = Ask { depth, ..Ask::default() };

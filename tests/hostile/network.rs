@@ -27,7 +27,8 @@ fn layers_from_another_host_come_without_the_authorization() {
         let scene = Scene::demo_in(Options { auth, ..Options::default() });
         let (_file, access) = logged_in(&scene.registry);
         let layer = a(Kind::Layer);
-        let there = format!("{}/v2/{REPOSITORY}/blobs/{}", elsewhere.registry.url(), layer.digest());
+        let there =
+            format!("{}/v2/{REPOSITORY}/blobs/{}", elsewhere.registry.url(), layer.digest());
         scene.registry.lie(&layer.request(), to(307, there));
         let name = format!("{}/{REPOSITORY}:v1", scene.registry.host());
         assert_eq!(answer(verify_by(&access, &name, &limits(), Depth::Layers)), ALLOW);
@@ -114,7 +115,9 @@ fn what_is_no_http_is_no_answer() {
     for raw in [
         Vec::leak(head.into_bytes()),
         Vec::leak(many.into_bytes()),
-        Vec::leak(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_vec()),
+        Vec::leak(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nffffffffffffffff\r\n".to_vec(),
+        ),
         Vec::leak(vec![0; 4096]),
     ] {
         let scene = Scene::demo();
