@@ -89,7 +89,9 @@ pub(super) async fn list<'a>(
 ) -> Result<Listed<'a>, Error> {
     let mut referrers = store.referrers(subject).await?;
     let rank = |d: &Descriptor| (unlikely(d), d.size > SMALL);
-    referrers.entries.sort_by(|a, b| (rank(a), &a.digest, a.size).cmp(&(rank(b), &b.digest, b.size)));
+    referrers
+        .entries
+        .sort_by(|a, b| (rank(a), &a.digest, a.size).cmp(&(rank(b), &b.digest, b.size)));
     // one digest under two sizes is two claims, of which one may hold
     referrers.entries.dedup_by(|a, b| a.digest == b.digest && a.size == b.size);
     let mut incomplete: Vec<_> = referrers.truncated.into_iter().collect();
@@ -156,9 +158,8 @@ impl Listed<'_> {
         &mut self,
     ) -> Result<Option<Vec<Result<Candidate, Rejection>>>, Error> {
         if self.layers.is_empty() && self.queue.is_empty() {
-            self.large.sort_by(|a, b| {
-                (a.descriptor.size, &a.item).cmp(&(b.descriptor.size, &b.item))
-            });
+            self.large
+                .sort_by(|a, b| (a.descriptor.size, &a.item).cmp(&(b.descriptor.size, &b.item)));
             self.layers = std::mem::take(&mut self.large).into();
         }
         let reads = if !self.layers.is_empty() {
