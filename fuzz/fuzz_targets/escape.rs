@@ -6,5 +6,5 @@ fuzz_target!(|data: &[u8]| {
     let shown = ocisign::report::escaped(&text);
     assert!(!shown.chars().any(char::is_control));
     assert!(shown.chars().count() <= 401 * 10, "one line of a bounded length");
-    assert_eq!(ocisign::report::escaped(&shown).contains('\n'), false);
+    assert!(!shown.contains('\n'));
 });

@@ -30,7 +30,8 @@ fuzz_target!(|data: &[u8]| {
     if let Some(last) = blobs.get_mut(wrong).and_then(|blob| blob.last_mut()) {
         *last ^= 1;
     }
-    let jobs = wants.into_iter().zip(&blobs).map(|(want, blob)| Job { want, reader: blob.as_slice() });
+    let jobs =
+        wants.into_iter().zip(&blobs).map(|(want, blob)| Job { want, reader: blob.as_slice() });
     let limits = ocisign::limits::Limits::default();
     for (n, check) in check_all(jobs.collect(), 1, &limits, &|_| {}).into_iter().enumerate() {
         let same = n != wrong || blobs[n].is_empty();

@@ -18,7 +18,8 @@ fuzz_target!(|data: &[u8]| {
     std::fs::write(FOLDER.path().join("index.json"), data).expect("a scratch file");
     let Ok(layout) = Layout::open(FOLDER.path(), Limits::default()) else { return };
     let read = async {
-        let targets = [Target::Only, Target::Tag("v1".to_owned()), Target::Digest(Digest::sha256(b""))];
+        let targets =
+            [Target::Only, Target::Tag("v1".to_owned()), Target::Digest(Digest::sha256(b""))];
         for target in targets {
             let _ = layout.manifest(&target, 1 << 20).await;
         }

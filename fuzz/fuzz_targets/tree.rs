@@ -14,7 +14,9 @@ fuzz_target!(|data: &[u8]| {
         let Some(want) = builder.wants().into_iter().next() else { break };
         match want.read {
             ocisign::image::Read::Document => builder.supply(&want, rest),
-            _ => builder.supply_layer(ocisign::image::check_reader(&want, rest, &limits).expect("memory reads")),
+            _ => builder.supply_layer(
+                ocisign::image::check_reader(&want, rest, &limits).expect("memory reads"),
+            ),
         }
     }
     let tree = builder.finish();
