@@ -2,8 +2,8 @@
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|data: &[u8]| {
-    use std::collections::BTreeMap;
     use ocisign::envelope::{Candidate, cosign, describe};
+    use std::collections::BTreeMap;
     let limits = ocisign::limits::Limits::default();
     let annotations = BTreeMap::from([(cosign::SIGNATURE.to_owned(), "AAAA".to_owned())]);
     let candidate = Candidate::cosign("fuzz", data.to_vec(), annotations);

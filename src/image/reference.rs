@@ -96,6 +96,10 @@ impl FromStr for Repository {
         if !path.split('/').all(is_component) || is_bare_hex(text) {
             return Err(ReferenceError::Path(clip(&path)));
         }
+        // what is added to a short name must leave one that can be read again
+        if host.len() + 1 + path.len() > 255 {
+            return Err(ReferenceError::Length(clip(text)));
+        }
         Ok(Self { host, path })
     }
 }
@@ -193,13 +197,17 @@ fn normal_host(host: &str) -> Result<String, ReferenceError> {
     if !is_host_name(name) || port.is_some_and(|p| !is_port(p)) {
         return Err(bad());
     }
-    Ok(match (name, port) {
+    let host = match (name, port) {
         ("docker.io" | "index.docker.io" | "registry-1.docker.io", None | Some("443")) => {
             "docker.io".to_owned()
         }
-        (name, None | Some("443")) => name.to_owned(),
+        (name, Some("443")) if is_host(name) => name.to_owned(),
+        (name, None) => name.to_owned(),
         (name, Some(port)) => format!("{name}:{port}"),
-    })
+    };
+    // `Registry/app` is a host by its capital alone: in lower case it would be
+    // read as a path of docker.io
+    if is_host(&host) { Ok(host) } else { Err(bad()) }
 }
 
 fn is_host_name(name: &str) -> bool {
@@ -322,16 +330,24 @@ mod tests {
             ("ghcr.io:443/me/app:v1", "ghcr.io/me/app:v1"),
             ("localhost:5000/a/b", "localhost:5000/a/b:latest"),
             ("[::1]:5000/a:t", "[::1]:5000/a:t"),
+            // without its port this would be a path of docker.io
+            ("registry:443/a:t", "registry:443/a:t"),
         ] {
             assert_eq!(normal(given).as_deref(), Ok(want));
+            assert_eq!(normal(want).as_deref(), Ok(want), "a normal form is its own");
         }
     }
 
     #[test]
     fn names_outside_the_grammar_are_refused() {
         let hex = "a".repeat(64);
+        // 255 characters are enough, and `docker.io/library/` would be added
+        let long = "a".repeat(250);
         for bad in [
             "",
+            &long,
+            // a host by its capital alone: in lower case it is a path of docker.io
+            "Registry/app",
             "/",
             "a//b",
             "ghcr.io/",

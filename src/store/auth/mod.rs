@@ -53,6 +53,17 @@ pub enum Credential {
     RegistryToken(Secret),
 }
 
+/// Reads a credentials file, for fuzz/ alone: no helper is run.
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub fn fuzz(bytes: &[u8], repository: &Repository) {
+    let Ok(file) = serde_json::from_slice::<entry::AuthFile>(bytes) else { return };
+    let _ = file.helper(repository);
+    if let Err(said) = file.credential(repository) {
+        assert!(said.len() < 200, "an error shows nothing of the entry");
+    }
+}
+
 /// Where credentials come from.
 #[async_trait]
 pub trait Credentials: Send + Sync + fmt::Debug {

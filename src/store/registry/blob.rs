@@ -179,14 +179,14 @@ impl Download {
     }
 }
 
-struct ContentRange {
+pub(super) struct ContentRange {
     first: u64,
     last: u64,
     total: Option<u64>,
 }
 
 /// RFC 9110, section 14.4.
-fn content_range(text: &str) -> Option<ContentRange> {
+pub(super) fn content_range(text: &str) -> Option<ContentRange> {
     let (range, total) = text.trim().strip_prefix("bytes ")?.split_once('/')?;
     let (first, last) = range.split_once('-')?;
     let total = match total {

@@ -20,6 +20,9 @@ mod challenge;
 mod client;
 mod endpoint;
 mod fallback;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod link;
 mod manifest;
