@@ -16,7 +16,7 @@ impl Tar {
         let mut tar = Self(Builder::new(Vec::new()));
         tar.0.append_dir_all("blobs", data("demo/blobs")).unwrap();
         for name in ["oci-layout", "index.json"] {
-            tar.0.append_path_with_name(data("demo").join(name), name).unwrap();
+            tar.0.append_path_with_name(data("unsigned").join(name), name).unwrap();
         }
         tar
     }
@@ -63,7 +63,7 @@ fn refused(tar: Tar, says: &str) {
 
 #[tokio::test]
 async fn an_archive_holds_what_its_layout_holds() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let signature = attach(&layout, &image, "one").await;
@@ -82,9 +82,9 @@ async fn an_archive_holds_what_its_layout_holds() {
 
 #[test]
 fn equal_layouts_give_equal_archives() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let files = [folder.path().join("a.tar"), folder.path().join("b.tar")];
-    write_archive(&open(&data("demo")), &files[0]).unwrap();
+    write_archive(&open(&data("unsigned")), &files[0]).unwrap();
     write_archive(&open(folder.path()), &files[1]).unwrap();
     assert_eq!(fs::read(&files[0]).unwrap(), fs::read(&files[1]).unwrap());
 }
@@ -101,7 +101,7 @@ async fn an_archive_is_not_written_in_place() {
 /// As `tar -cf a.tar -C layout .` writes it.
 #[tokio::test]
 async fn names_may_begin_with_a_dot() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let file = folder.path().join("../dotted.tar");
     let made = std::process::Command::new("tar")
         .args(["-cf".as_ref(), file.as_os_str(), "-C".as_ref(), folder.path().as_os_str()])
@@ -254,7 +254,7 @@ fn what_is_compressed_or_no_tar_is_refused_with_a_hint() {
     assert!(open_bytes(&packed).unwrap_err().to_string().contains("gzip -d"));
     assert!(open_bytes(&[b'x'; 4096]).is_err());
     assert!(open_bytes(b"").is_err());
-    assert!(Archive::open(&data("demo"), Limits::default()).is_err(), "a folder");
+    assert!(Archive::open(&data("unsigned"), Limits::default()).is_err(), "a folder");
     let refused = refused_layout();
     assert!(refused.contains("oci-layout"), "{refused}");
 }

@@ -28,7 +28,7 @@ fn blobs(folder: &Path) -> BTreeSet<(String, Vec<u8>)> {
 
 #[tokio::test]
 async fn every_fixture_arrives_byte_for_byte() {
-    for name in ["demo", "docker", "artifact", "nested"] {
+    for name in ["unsigned", "docker", "artifact", "nested"] {
         let (folder, dst) = empty();
         let src = open(&data(name));
         let copied = run(&src, &dst).await.unwrap();
@@ -42,7 +42,7 @@ async fn every_fixture_arrives_byte_for_byte() {
 
 #[tokio::test]
 async fn signatures_of_root_and_children_and_of_signatures_come_along() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let src = open(folder.path());
     let image = root(&src, &tag("v1")).await;
     let on_root = attach(&src, &image, "root").await;
@@ -76,7 +76,7 @@ async fn signatures_of_root_and_children_and_of_signatures_come_along() {
 
 #[tokio::test]
 async fn layout_archive_and_memory_are_stores_alike() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let src = open(folder.path());
     let image = root(&src, &tag("v1")).await;
     attach(&src, &image, "root").await;
@@ -95,14 +95,14 @@ async fn layout_archive_and_memory_are_stores_alike() {
 /// destination shows no image.
 #[tokio::test]
 async fn a_changed_byte_anywhere_stops_the_copy() {
-    for (name, good) in blobs(&data("demo")) {
+    for (name, good) in blobs(&data("unsigned")) {
         let digest: Digest = format!("sha256:{name}").parse().unwrap();
         let mut flipped = good.clone();
         flipped[good.len() / 2] ^= 1;
         let cut = good[..good.len() - 1].to_vec();
         let grown = [good.as_slice(), b"\n"].concat();
         for bad in [flipped, cut, grown] {
-            let folder = copy_of("demo");
+            let folder = copy_of("unsigned");
             fs::write(blob_path(folder.path(), &digest), bad).unwrap();
             let (kept, dst) = empty();
             let error = run(&open(folder.path()), &dst).await.unwrap_err();
@@ -118,7 +118,7 @@ async fn a_changed_byte_anywhere_stops_the_copy() {
 
 #[tokio::test]
 async fn a_changed_signature_stops_the_copy_too() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let src = open(folder.path());
     let image = root(&src, &tag("v1")).await;
     let signature = attach(&src, &image, "root").await;
@@ -131,9 +131,9 @@ async fn a_changed_signature_stops_the_copy_too() {
 
 #[tokio::test]
 async fn a_missing_part_is_missing_and_no_mismatch() {
-    for (name, _) in blobs(&data("demo")) {
+    for (name, _) in blobs(&data("unsigned")) {
         let digest: Digest = format!("sha256:{name}").parse().unwrap();
-        let folder = copy_of("demo");
+        let folder = copy_of("unsigned");
         fs::remove_file(blob_path(folder.path(), &digest)).unwrap();
         let (_kept, dst) = empty();
         let error = run(&open(folder.path()), &dst).await.unwrap_err();
@@ -247,10 +247,10 @@ async fn indexes_nest_as_deep_as_the_limit() {
 async fn an_image_of_too_many_parts_is_over_the_limit() {
     let limits = Limits { tree_nodes: 5, ..Limits::default() };
     let (_kept, dst) = empty();
-    let error = copy(&open(&data("demo")), &Target::Only, &dst, None, true, &limits).await;
+    let error = copy(&open(&data("unsigned")), &Target::Only, &dst, None, true, &limits).await;
     assert!(matches!(error, Err(CopyError::Limit(_))), "{error:?}");
     let limits = Limits { tree_json_bytes: 1000, ..Limits::default() };
-    let error = copy(&open(&data("demo")), &Target::Only, &dst, None, true, &limits).await;
+    let error = copy(&open(&data("unsigned")), &Target::Only, &dst, None, true, &limits).await;
     assert!(matches!(error, Err(CopyError::Limit(_))), "{error:?}");
 }
 

@@ -26,11 +26,11 @@ fn a_layout_of_another_version_or_of_no_version_is_refused() {
         "[]",
         "",
     ] {
-        let folder = copy_of("demo");
+        let folder = copy_of("unsigned");
         fs::write(folder.path().join("oci-layout"), marker).unwrap();
         refused(folder.path());
     }
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     fs::write(
         folder.path().join("oci-layout"),
         r#"{"imageLayoutVersion":"1.0.0","more":["allowed"]}"#,
@@ -42,7 +42,7 @@ fn a_layout_of_another_version_or_of_no_version_is_refused() {
 #[test]
 fn a_layout_without_one_of_its_parts_is_refused() {
     for part in ["oci-layout", "index.json", "blobs"] {
-        let folder = copy_of("demo");
+        let folder = copy_of("unsigned");
         let path = folder.path().join(part);
         fs::rename(&path, folder.path().join("elsewhere")).unwrap();
         assert!(refused(folder.path()).contains(part));
@@ -54,7 +54,7 @@ fn a_layout_without_one_of_its_parts_is_refused() {
 
 #[test]
 fn a_huge_index_is_not_read() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let file = fs::File::options().write(true).open(folder.path().join("index.json")).unwrap();
     file.set_len(1 << 40).unwrap(); // sparse: takes no disk, would take memory
     let error = Layout::open(folder.path(), Limits::default()).unwrap_err();
@@ -63,7 +63,7 @@ fn a_huge_index_is_not_read() {
 
 #[test]
 fn an_index_with_two_readings_is_refused() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     for text in [
         r#"{"schemaVersion":2,"manifests":[],"manifests":[]}"#,
         r#"{"schemaVersion":2,"manifests":[],"MANIFESTS":[]}"#,
@@ -77,7 +77,7 @@ fn an_index_with_two_readings_is_refused() {
 
 /// Replaces the demo's root with what `put` makes and reads it.
 async fn with_blob(put: impl Fn(&Path)) -> Result<(), StoreError> {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let path = blob_path(folder.path(), &image.digest);
@@ -116,7 +116,7 @@ async fn a_blob_that_is_a_folder_or_a_pipe_is_refused() {
 
 #[tokio::test]
 async fn a_folder_of_blobs_that_is_a_link_is_refused() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let blobs = folder.path().join("blobs/sha256");
     fs::rename(&blobs, folder.path().join("kept")).unwrap();
@@ -131,7 +131,7 @@ async fn a_folder_of_blobs_that_is_a_link_is_refused() {
 
 #[tokio::test]
 async fn a_digest_cannot_lead_out_of_the_layout() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     fs::write(folder.path().join("secret"), "{}").unwrap();
     let mut index = index_json(folder.path());
     for digest in ["sha256:../../secret", "../secret:00", "sha256:", "SHA256:aa", "blake3:00"] {
@@ -143,7 +143,7 @@ async fn a_digest_cannot_lead_out_of_the_layout() {
 
 #[tokio::test]
 async fn one_tag_on_two_images_is_refused_and_one_image_twice_is_not() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let mut index = index_json(folder.path());
     let entry = index["manifests"][0].clone();
     index["manifests"].as_array_mut().unwrap().push(entry);
@@ -166,7 +166,7 @@ async fn one_tag_on_two_images_is_refused_and_one_image_twice_is_not() {
 /// The store gives what there is, and does not hide how long it is.
 #[tokio::test]
 async fn a_cut_blob_shows_its_own_length() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let path = blob_path(folder.path(), &image.digest);
@@ -182,7 +182,7 @@ async fn a_cut_blob_shows_its_own_length() {
 
 #[tokio::test]
 async fn a_manifest_over_the_limit_is_too_large() {
-    let layout = open(&data("demo"));
+    let layout = open(&data("unsigned"));
     let error = layout.manifest(&tag("v1"), 600).await.unwrap_err();
     assert!(matches!(error, StoreError::TooLarge { limit: 600, .. }), "{error:?}");
 }

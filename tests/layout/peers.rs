@@ -24,7 +24,7 @@ fn run(tool: &Path, folder: &Path, arguments: &[&str]) -> String {
 
 fn parent_of_demo() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
-    copy_folder(&data("demo"), &folder.path().join("demo"));
+    copy_folder(&data("unsigned"), &folder.path().join("demo"));
     folder
 }
 
@@ -106,7 +106,7 @@ async fn skopeo_reads_what_we_write() {
     let Some(skopeo) = peer("skopeo") else { return };
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(&folder.path().join("copy"), Limits::default()).unwrap();
-    let src = open(&data("demo"));
+    let src = open(&data("unsigned"));
     let copied = copy(&src, &Target::Only, &layout, Some("v1"), true, &Limits::default()).await;
     let image = copied.unwrap().root;
     attach(&layout, &image, "ours").await;
@@ -125,7 +125,7 @@ async fn umoci_reads_what_we_write() {
     let Some(umoci) = peer("umoci") else { return };
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::create(&folder.path().join("copy"), Limits::default()).unwrap();
-    let src = open(&data("demo"));
+    let src = open(&data("unsigned"));
     let index = src.manifest(&tag("v1"), 1 << 20).await.unwrap();
     let index: Value = serde_json::from_slice(&index.bytes).unwrap();
     // umoci takes single images.

@@ -8,7 +8,7 @@ use super::*;
 
 #[tokio::test]
 async fn the_demo_image_is_found_by_tag_by_digest_and_as_the_only_one() {
-    let layout = open(&data("demo"));
+    let layout = open(&data("unsigned"));
     let by_tag = root(&layout, &tag("v1")).await;
     assert_eq!(by_tag.media_type, media_type::OCI_INDEX);
     assert_eq!(root(&layout, &Target::Only).await, by_tag);
@@ -31,7 +31,7 @@ async fn listed_children_are_no_images_of_their_own() {
 
 #[tokio::test]
 async fn referrers_and_derived_tags_are_no_images() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let signature = attach(&layout, &image, "one").await;
@@ -45,7 +45,7 @@ async fn referrers_and_derived_tags_are_no_images() {
 
 #[tokio::test]
 async fn several_images_are_named_in_the_error() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let other = Memory::new("m").put_manifest(media_type::OCI_INDEX, INDEX, None);
     layout.push_manifest(&other, INDEX.as_bytes(), Some("v2")).await.unwrap();
@@ -60,7 +60,7 @@ const INDEX: &str =
 
 #[tokio::test]
 async fn an_absent_tag_and_blob_are_absent_and_nothing_else() {
-    let layout = open(&data("demo"));
+    let layout = open(&data("unsigned"));
     let error = layout.manifest(&tag("v9"), 1 << 20).await.unwrap_err();
     assert!(matches!(error, StoreError::Absent { .. }), "{error}");
     assert!(error.to_string().contains("`v1`"), "it says which tags there are: {error}");
@@ -71,7 +71,7 @@ async fn an_absent_tag_and_blob_are_absent_and_nothing_else() {
 
 #[tokio::test]
 async fn referrers_are_what_the_manifests_say() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let signature = attach(&layout, &image, "one").await;
@@ -94,7 +94,7 @@ async fn referrers_are_what_the_manifests_say() {
 /// Whoever checks it can then say what is wrong with it.
 #[tokio::test]
 async fn a_referrer_whose_bytes_changed_is_still_listed() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let signature = attach(&layout, &image, "one").await;
@@ -108,7 +108,7 @@ async fn a_referrer_whose_bytes_changed_is_still_listed() {
 
 #[tokio::test]
 async fn a_referrer_that_is_gone_cuts_the_list_short() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let gone = attach(&layout, &image, "one").await;
@@ -123,7 +123,7 @@ async fn a_referrer_that_is_gone_cuts_the_list_short() {
 /// The tag schema of the distribution-spec, as in a registry without the API.
 #[tokio::test]
 async fn an_index_under_the_fallback_tag_is_read() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let entry = Descriptor::of(media_type::OCI_MANIFEST, b"somewhere");
@@ -139,7 +139,7 @@ async fn an_index_under_the_fallback_tag_is_read() {
 
 #[tokio::test]
 async fn a_blob_is_a_run_of_the_file() {
-    let layout = open(&data("demo"));
+    let layout = open(&data("unsigned"));
     let image = root(&layout, &tag("v1")).await;
     match layout.blob(&image.digest, image.size).await.unwrap() {
         Blob::File { offset: 0, len, .. } => assert_eq!(len, image.size),

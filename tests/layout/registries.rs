@@ -35,7 +35,7 @@ fn files(folder: &Path) -> BTreeSet<String> {
 
 /// The demo with a signature on its root, one on a child, and cosign's tag.
 async fn signed() -> (tempfile::TempDir, Layout, Descriptor) {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let signature = attach(&layout, &image, "root").await;
@@ -147,7 +147,7 @@ async fn there_and_back_with_and_without_the_referrers_api() {
 async fn source() -> (registry::Registry, Registry, tempfile::TempDir, Layout) {
     let server = registry::Registry::start(Options::default());
     let src = repository(&server.host());
-    let demo = open(&data("demo"));
+    let demo = open(&data("unsigned"));
     copy(&demo, &Target::Only, &src, Some("v1"), true, &Limits::default()).await.unwrap();
     let kept = tempfile::tempdir().unwrap();
     let dst = Layout::create(kept.path(), Limits::default()).unwrap();
@@ -190,7 +190,7 @@ async fn referrers_that_cannot_be_had_stop_the_copy() {
 async fn an_upload_that_breaks_off_is_begun_again() {
     let server = registry::Registry::start(Options::default());
     let dst = repository(&server.host());
-    let demo = open(&data("demo"));
+    let demo = open(&data("unsigned"));
     server.lie_times(2, "PUT /v2/app/blobs/*", Lie::Status(503));
     server.lie_times(1, "PUT /v2/app/blobs/*", Lie::Hangup);
     copy(&demo, &Target::Only, &dst, Some("v1"), true, &Limits::default()).await.unwrap();

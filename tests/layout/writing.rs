@@ -11,7 +11,7 @@ use super::*;
 
 #[tokio::test]
 async fn attaching_is_one_more_entry_and_twice_adds_nothing() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let before = index_json(folder.path());
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
@@ -34,7 +34,7 @@ async fn attaching_is_one_more_entry_and_twice_adds_nothing() {
 
 #[tokio::test]
 async fn unknown_fields_stay() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let mut index = index_json(folder.path());
     index["x-top"] = json!({"kept": [1, null]});
     index["manifests"][0]["x-entry"] = json!("kept");
@@ -50,7 +50,7 @@ async fn unknown_fields_stay() {
 /// Sixteen threads in each of four processes attach to one image.
 #[tokio::test]
 async fn attaching_at_once_loses_nothing() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let image = root(&open(folder.path()), &tag("v1")).await;
     let processes: Vec<_> = (0..4)
         .map(|process| {
@@ -99,7 +99,7 @@ fn attach_from_sixteen_threads() {
 
 #[tokio::test]
 async fn a_tag_moves() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let bytes = br#"{"schemaVersion":2,"manifests":[]}"#;
     let other = Descriptor::of(media_type::OCI_INDEX, bytes);
@@ -110,7 +110,7 @@ async fn a_tag_moves() {
 
 #[tokio::test]
 async fn a_tag_that_others_could_not_read_is_not_written() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let bytes = br#"{"schemaVersion":2,"manifests":[]}"#;
     let other = Descriptor::of(media_type::OCI_INDEX, bytes);
@@ -122,7 +122,7 @@ async fn a_tag_that_others_could_not_read_is_not_written() {
 
 #[tokio::test]
 async fn a_blob_of_the_wrong_length_and_a_manifest_of_another_digest_are_not_kept() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let blob = Descriptor::of("text/plain", b"four");
     for bytes in [b"for".as_slice(), b"fours", b""] {
@@ -137,7 +137,7 @@ async fn a_blob_of_the_wrong_length_and_a_manifest_of_another_digest_are_not_kep
 
 #[tokio::test]
 async fn pushing_a_blob_again_repairs_it() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     let path = blob_path(folder.path(), &image.digest);
@@ -159,7 +159,7 @@ async fn an_empty_layout_is_made_once_and_not_over_something_else() {
     let mode = fs::metadata(inside.join("index.json")).unwrap().permissions().mode();
     assert_eq!(mode & 0o600, 0o600);
 
-    let demo = copy_of("demo");
+    let demo = copy_of("unsigned");
     let before = index_json(demo.path());
     Layout::create(demo.path(), Limits::default()).unwrap();
     assert_eq!(index_json(demo.path()), before);
@@ -173,7 +173,7 @@ async fn an_empty_layout_is_made_once_and_not_over_something_else() {
 /// Root may write anywhere, so this says something for other users only.
 #[tokio::test]
 async fn a_layout_that_cannot_be_written_says_what_to_do() {
-    let folder = copy_of("demo");
+    let folder = copy_of("unsigned");
     let layout = open(folder.path());
     let image = root(&layout, &tag("v1")).await;
     fs::set_permissions(folder.path(), fs::Permissions::from_mode(0o555)).unwrap();

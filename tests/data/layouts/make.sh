@@ -71,5 +71,9 @@ printf 'a note\n' >"$work/note.txt"
 rm -rf artifact/ingest nested/ingest
 find demo docker artifact nested -type f -exec chmod 644 {} +
 
+# What has no signature, for tests that attach the first one.
+rm -rf unsigned
+cp -r demo unsigned
+
 # The demo layout is signed by ocisign itself, once; an ECDSA signature is another one each time:
 #   cargo run -- sign --key keys-test/ecdsa-p256/key.pem --as demo.example/app:v1 -a env=demo oci:tests/data/layouts/demo:v1
