@@ -30,7 +30,7 @@ use crate::report;
     ocisign verify --policy p.json --as registry.example/app:v1 oci:layout:v1")]
 pub(super) struct Verify {
     /// Images to decide on.
-    #[arg(required = true, value_name = "IMAGE")]
+    #[arg(required_unless_present = "print_policy", value_name = "IMAGE")]
     images: Vec<String>,
     /// The policy that decides.
     #[arg(long, value_name = "FILE", required_unless_present = "key")]
