@@ -63,6 +63,7 @@ fn a_certificate_that_nobody_vouches_for_decides_nothing() {
     let image = format!("{}/app:v1", real.host);
     s.write("another-ca.pem", Certificates::generate().ca);
     let copy = format!("copy --auth-file auth.json oci:demo:v1 {image}");
+    s.ocisign(&copy).exits(2).says("--ca");
     s.ocisign(&format!("{copy} --ca another-ca.pem")).exits(2).says("certificate");
     s.ocisign(&format!("{copy} --ca absent.pem")).exits(2).says("absent.pem");
     s.ocisign(&format!("{copy} --ca ca.pem")).exits(0);

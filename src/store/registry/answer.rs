@@ -155,6 +155,13 @@ impl Answer {
             StatusCode::METHOD_NOT_ALLOWED if writing => {
                 self.place.read_only(format!("it does not take {what}{said}"))
             }
+            // what servers that want TLS say to plain HTTP, in no form of a registry's
+            StatusCode::BAD_REQUEST if self.url.scheme() == "http" && said.is_empty() => {
+                self.place.protocol(format!(
+                    "{what} was answered with 400 over plain HTTP; if it wants TLS, name its \
+                     certificates with --ca"
+                ))
+            }
             _ => self.place.protocol(format!("{what} was answered with {}{said}", status.as_u16())),
         }
     }
