@@ -6,7 +6,7 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
-use crate::crypto::{KeyAlgorithm, KeyFormat, Password, PrivateKey, Signer};
+use crate::crypto::{KeyAlgorithm, KeyFormat, Password, PrivateKey, PublicKey, Signer};
 use crate::engine;
 use crate::engine::keys::{self, Secrets};
 use crate::limits::Limits;
@@ -174,6 +174,13 @@ impl KeyArg {
         let mut ask = ask;
         keys::load_signer(&reference, &mut Secrets::of_process(&mut ask), limits).map_err(could_not)
     }
+}
+
+/// The public key that `--key` of `verify` names.
+pub(super) fn verifying_key(text: &str, limits: &Limits) -> Result<PublicKey, Failure> {
+    let reference = keys::parse_reference(text).map_err(could_not)?;
+    let mut ask = ask;
+    keys::load_verifier(&reference, &Secrets::of_process(&mut ask), limits).map_err(could_not)
 }
 
 /// Asks on the terminal.

@@ -1,9 +1,9 @@
 //! What goes to the terminal: results on stdout, all else on stderr.
 
 use std::error::Error;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 
-use crate::report::escaped;
+use crate::report::{escaped, visible};
 
 /// How much to say, and whether a person is looking.
 #[derive(Debug, Clone, Copy)]
@@ -30,14 +30,14 @@ impl Output {
     /// A remark for people.
     pub(super) fn note(&self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            eprintln!("{}", lines(text));
         }
     }
 
     /// A remark that `-v` asks for.
     pub(super) fn detail(&self, text: &str) {
         if self.verbose {
-            eprintln!("{text}");
+            eprintln!("{}", lines(text));
         }
     }
 
@@ -48,7 +48,7 @@ impl Output {
 
     /// Something that should not be so and does not stop the work.
     pub(super) fn warning(&self, text: &str) {
-        eprintln!("{} {text}", self.paint("warning:", anstyle::AnsiColor::Yellow));
+        eprintln!("{} {}", self.paint("warning:", anstyle::AnsiColor::Yellow), lines(text));
     }
 
     /// An error with all of its causes.
@@ -61,9 +61,10 @@ impl Output {
                 text.push_str(": ");
                 text.push_str(&cause_text);
             }
+            text.push_str(hint(cause));
             source = cause.source();
         }
-        eprintln!("{} {text}", self.paint("error:", anstyle::AnsiColor::Red));
+        eprintln!("{} {}", self.paint("error:", anstyle::AnsiColor::Red), lines(&text));
     }
 
     /// Whether stdout is a terminal that wants colour (NO_COLOR is heeded).
@@ -85,6 +86,33 @@ impl Output {
     }
 }
 
+/// What to do about what the system said.
+fn hint(cause: &(dyn Error + 'static)) -> &'static str {
+    match cause.downcast_ref::<io::Error>().map(io::Error::kind) {
+        Some(io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => "; look at the path",
+        Some(io::ErrorKind::IsADirectory) => "; name a file",
+        Some(io::ErrorKind::PermissionDenied) => "; look at its owner and mode",
+        _ => "",
+    }
+}
+
+/// `text` with its line breaks, and without anything else that drives a
+/// terminal: it may quote the name of an image or file that somebody else
+/// chose.
+fn lines(text: &str) -> String {
+    text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
+}
+
 fn colour(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_keep_their_lines_and_nothing_else_that_steers() {
+        assert_eq!(lines("a\n`\u{1b}[31mb`\r"), "a\n`\\u{1b}[31mb`\\u{d}");
+    }
 }

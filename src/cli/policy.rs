@@ -38,7 +38,7 @@ struct Check {
     #[arg(required = true)]
     files: Vec<PathBuf>,
     /// Judge dates as of this instant (RFC 3339), not now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::verify::instant)]
     now: Option<Timestamp>,
     /// Remarks make the answer no as well.
     #[arg(long)]
@@ -89,7 +89,7 @@ struct Explain {
     #[command(flatten)]
     _access: AccessArgs,
     /// Judge dates as of this instant (RFC 3339), not now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = super::verify::instant)]
     now: Option<Timestamp>,
 }
 
@@ -118,23 +118,33 @@ impl Check {
     fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
         let now = self.now.unwrap_or_else(Timestamp::now);
-        let mut remarks = 0;
+        let mut worst = Exit::Yes;
         for file in &self.files {
-            let engine = Engine::load(file, &limits)?;
-            for lint in policy::lint(engine.policy(), now) {
-                remarks += 1;
-                out.result(&format!(
-                    "{}: {} {}: {}",
-                    file.display(),
-                    lint.code,
-                    lint.about,
-                    lint.message
-                ));
+            let remarks = match Engine::load(file, &limits) {
+                Ok(engine) => policy::lint(engine.policy(), now),
+                Err(error) => {
+                    let failure = Failure::from(error);
+                    out.error(&failure);
+                    worst = worst.max(failure.exit());
+                    continue;
+                }
+            };
+            for remark in &remarks {
+                out.result(&format!("{}: {}", file.display(), line(remark)));
             }
             out.note(&format!("{}: valid", file.display()));
+            if self.strict && !remarks.is_empty() {
+                worst = worst.max(Exit::No);
+            }
         }
-        Ok(if self.strict && remarks > 0 { Exit::No } else { Exit::Yes })
+        Ok(worst)
     }
+}
+
+/// A remark about the whole policy names no part of it.
+fn line(remark: &policy::Lint) -> String {
+    let about = if remark.about.is_empty() { "" } else { " " };
+    format!("{}{about}{}: {}", remark.code, remark.about, remark.message)
 }
 
 impl Fmt {
@@ -210,6 +220,13 @@ fn test_file(file: &Path) -> Result<Vec<CaseResult>, Failure> {
     let limits = Limits::default();
     let text = engine::read_file(file, limits.policy_bytes)?;
     let cases = file.with_extension("test.json");
+    if !cases.exists() {
+        return Err(Failure::CouldNot(format!(
+            "there are no tests beside `{}`; name a policy, and write them to `{}`",
+            file.display(),
+            cases.display()
+        )));
+    }
     let tests = engine::read_file(&cases, limits.policy_bytes)?;
     let policy = policy::parse(&text, &limits)
         .and_then(policy::test::link_by_name)

@@ -1,12 +1,14 @@
 //! `ocisign verify`: the decision, with its reasons.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 
 use super::access::{AccessArgs, NameArg};
 use super::exit::{Exit, Failure};
+use super::key::verifying_key;
 use super::output::Output;
 use super::progress::Bar;
 use super::tree::DepthArg;
@@ -28,31 +30,33 @@ use crate::report;
     ocisign verify --policy policies/release.json registry.example/app:v1\n  \
     ocisign verify --key me.pub -a env=prod registry.example/app:v1\n  \
     ocisign verify --policy p.json --as registry.example/app:v1 oci:layout:v1")]
+#[command(group(ArgGroup::new("rules").required(true).args(["policy", "key"])))]
 pub(super) struct Verify {
     /// Images to decide on.
     #[arg(required_unless_present = "print_policy", value_name = "IMAGE")]
     images: Vec<String>,
     /// The policy that decides.
-    #[arg(long, value_name = "FILE", required_unless_present = "key")]
+    #[arg(long, value_name = "FILE")]
     policy: Option<PathBuf>,
-    /// Without a policy: a public key; any one of several is enough.
-    #[arg(long, value_name = "PUB", conflicts_with = "policy")]
-    key: Vec<PathBuf>,
+    /// Without a policy: a public key (a file, env://NAME or a pkcs11: URI);
+    /// any one of several is enough.
+    #[arg(long, value_name = "PUB")]
+    key: Vec<String>,
     /// With --key: an annotation that must be signed, as KEY=VALUE.
-    #[arg(short = 'a', long = "annotation", value_name = "K=V", requires = "key", value_parser = pair)]
+    #[arg(short = 'a', long = "annotation", value_name = "K=V", conflicts_with = "policy", value_parser = pair)]
     annotation: Vec<(String, String)>,
     /// With --key: how the signed name must agree with the requested one.
-    #[arg(long, value_name = "RULE", requires = "key", default_value = "none",
+    #[arg(long, value_name = "RULE", conflicts_with = "policy", default_value = "none",
           value_parser = ["none", "repository", "exact", "exactOrDigest"])]
     reference: String,
     /// With --key: show the policy that it stands for, and stop.
-    #[arg(long, requires = "key")]
+    #[arg(long, conflicts_with = "policy")]
     print_policy: bool,
     /// How deep the image is recomputed; the policy may ask for more.
     #[arg(long, value_enum, default_value_t = DepthArg::Layers)]
     depth: DepthArg,
     /// Judge as of this instant (RFC 3339), not now.
-    #[arg(long, value_name = "TIME")]
+    #[arg(long, value_name = "TIME", value_parser = instant)]
     now: Option<Timestamp>,
     /// The index that was signed, where IMAGE names one of its children.
     #[arg(long, value_name = "DIGEST")]
@@ -90,7 +94,7 @@ impl Verify {
                 Engine::from_text("--key", text.as_bytes(), std::path::Path::new("."), &limits)?
             }
         };
-        let now = self.now.unwrap_or_else(Timestamp::now);
+        let now = self.now.unwrap_or_else(this_second);
         let mut worst = Exit::Yes;
         for image in &self.images {
             let verdict = match self.check(&engine, image, now, out) {
@@ -109,14 +113,12 @@ impl Verify {
     }
 
     fn shorthand(&self, limits: &Limits) -> Result<String, Failure> {
-        Ok(engine::shorthand(
-            &Shorthand {
-                keys: &self.key,
-                annotations: &self.annotation,
-                reference: &self.reference,
-            },
-            limits,
-        )?)
+        let keys = self.key.iter().map(|key| verifying_key(key, limits));
+        Ok(engine::shorthand(&Shorthand {
+            keys: &keys.collect::<Result<Vec<_>, _>>()?,
+            annotations: &annotations(&self.annotation)?,
+            reference: &self.reference,
+        }))
     }
 
     fn check(
@@ -148,10 +150,76 @@ fn exit(verdict: &Verdict) -> Exit {
     }
 }
 
-/// Parses `KEY=VALUE`.
+/// Parses `NAME=VALUE`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
-        _ => Err("write KEY=VALUE".to_owned()),
+        _ => Err("write a name, `=` and what belongs to it".to_owned()),
+    }
+}
+
+/// Annotations by key. One key with two values is a mistake: to take either
+/// would sign, or ask for, something that was not meant.
+pub(super) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut annotations = BTreeMap::new();
+    for (key, value) in pairs {
+        if annotations.insert(key.clone(), value.clone()).is_some_and(|other| other != *value) {
+            return Err(Failure::CouldNot(format!(
+                "the annotation `{key}` is given with two values; give each key once"
+            )));
+        }
+    }
+    Ok(annotations)
+}
+
+/// Now, to the second: no time in a policy is finer, so nothing is lost.
+fn this_second() -> Timestamp {
+    let now = Timestamp::now();
+    Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Parses an instant.
+pub(super) fn instant(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "no instant of RFC 3339; write it as 2026-11-23T08:00:00Z".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser as _;
+
+    use super::*;
+    use crate::cli::Cli;
+
+    fn refused(line: &str) -> String {
+        let error = Cli::try_parse_from(line.split_whitespace()).unwrap_err();
+        assert!(error.use_stderr(), "{line}");
+        error.to_string()
+    }
+
+    #[test]
+    fn a_policy_is_not_tightened_by_options_that_it_would_not_heed() {
+        for option in ["-a env=prod", "--reference exact", "--print-policy", "--key k.pub"] {
+            let said = refused(&format!("ocisign verify --policy p.json {option} oci:dir"));
+            assert!(said.contains("cannot be used with"), "{option}: {said}");
+        }
+        let said = refused("ocisign verify oci:dir");
+        assert!(said.contains("--policy") && said.contains("--key"), "{said}");
+    }
+
+    #[test]
+    fn one_annotation_has_one_value() {
+        let pairs = |texts: &[&str]| texts.iter().map(|t| pair(t).unwrap()).collect::<Vec<_>>();
+        assert_eq!(annotations(&pairs(&["a=1", "b=2", "a=1"])).unwrap().len(), 2);
+        let error = annotations(&pairs(&["a=1", "b=2", "a=2"])).unwrap_err();
+        assert_eq!(error.exit(), Exit::Undecided);
+        assert!(error.to_string().contains("`a`"), "{error}");
+        assert!(pair("=x").is_err() && pair("x").is_err());
+    }
+
+    #[test]
+    fn a_wrong_instant_is_answered_with_a_right_one() {
+        for text in ["yesterday", "2026-13-01T00:00:00Z", "2026-12-01"] {
+            assert!(instant(text).unwrap_err().ends_with("2026-11-23T08:00:00Z"));
+        }
     }
 }

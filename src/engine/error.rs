@@ -52,14 +52,6 @@ pub enum Error {
 }
 
 impl Error {
-    /// The same, naming the document in which something is invalid.
-    pub(super) fn within(self, document: &str) -> Self {
-        match self {
-            Self::Invalid(text) => Self::Invalid(format!("{document}: {text}")),
-            other => other,
-        }
-    }
-
     /// Whether it is the answer no (exit 1), not a failure to answer (exit 2).
     pub fn is_answer(&self) -> bool {
         match self {

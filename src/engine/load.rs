@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use jiff::Timestamp;
 
@@ -10,7 +10,7 @@ use super::{Engine, Error};
 use crate::crypto::PublicKey;
 use crate::image::Digest;
 use crate::limits::Limits;
-use crate::policy::{self, Blob, Document, Policy, Resolved};
+use crate::policy::{self, Blob, Code, Document, Policy, Problem, Resolved};
 use crate::trust::Trust;
 
 impl Engine {
@@ -38,7 +38,10 @@ impl Engine {
     ) -> Result<Self, Error> {
         let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
         let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
-        let (keys, resolved) = resolve(&document, directory, limits).map_err(|e| e.within(name))?;
+        let (keys, resolved, problems) = resolve(&document, directory, limits)?;
+        if !problems.is_empty() {
+            return Err(invalid(&problems));
+        }
         let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
         Ok(Self::new(policy, Trust::new(keys), limits.clone()))
     }
@@ -50,42 +53,54 @@ pub fn render(problems: &[policy::Problem], source: &[u8], name: &str) -> String
     format!("the policy is not valid\n{}", rendered.join("\n"))
 }
 
-/// Reads the keys of every signer.
+/// Reads the keys of every signer; what is wrong with them points to where
+/// the policy names them.
 fn resolve(
     document: &Document,
     directory: &Path,
     limits: &Limits,
-) -> Result<(Vec<PublicKey>, Resolved), Error> {
-    let mut keys = Vec::new();
+) -> Result<(Vec<PublicKey>, Resolved, Vec<Problem>), Error> {
+    let (mut keys, mut problems) = (Vec::new(), Vec::new());
     let mut signers = BTreeMap::new();
     for (name, signer) in &document.signers {
         let mut ids = Vec::new();
-        for declared in &signer.keys {
-            let (place, bytes) = blob(&declared.source, directory, limits)?;
-            let key = PublicKey::from_pem(&bytes, limits).map_err(|error| {
-                Error::Invalid(format!("signer `{name}`, key {place}: {error}"))
-            })?;
-            ids.push(key.id());
-            keys.push(key);
+        for (i, declared) in signer.keys.iter().enumerate() {
+            match key(&declared.source, directory, limits)? {
+                Ok(key) => {
+                    ids.push(key.id());
+                    keys.push(key);
+                }
+                Err(wrong) => {
+                    let place = format!("/signers/{name}/keys/{i}");
+                    problems.push(Problem::at(Code::Keys, place, wrong));
+                }
+            }
         }
         signers.insert(name.clone(), ids);
     }
-    Ok((keys, Resolved { signers }))
+    Ok((keys, Resolved { signers }, problems))
 }
 
-fn blob(source: &Blob, directory: &Path, limits: &Limits) -> Result<(String, Vec<u8>), Error> {
+/// One key of a signer, or what is wrong with it.
+fn key(
+    source: &Blob,
+    directory: &Path,
+    limits: &Limits,
+) -> Result<Result<PublicKey, String>, Error> {
     match source {
-        Blob::Pem(text) => Ok(("in the policy".to_owned(), text.clone().into_bytes())),
+        Blob::Pem(text) => {
+            Ok(PublicKey::from_pem(text.as_bytes(), limits).map_err(|error| error.to_string()))
+        }
         Blob::File { path, sha256 } => {
             let bytes = read_file(&directory.join(path), limits.key_bytes)?;
-            match sha256 {
-                Some(want) if !want.matches(&bytes) => Err(Error::Invalid(format!(
+            if let Some(want) = sha256.as_ref().filter(|want| !want.matches(&bytes)) {
+                return Ok(Err(format!(
                     "`{path}` has {}, the policy pins {want}; if the new content is meant, \
                      change the policy",
                     Digest::sha256(&bytes)
-                ))),
-                _ => Ok((format!("`{path}`"), bytes)),
+                )));
             }
+            Ok(PublicKey::from_pem(&bytes, limits).map_err(|error| format!("`{path}`: {error}")))
         }
     }
 }
@@ -93,25 +108,19 @@ fn blob(source: &Blob, directory: &Path, limits: &Limits) -> Result<(String, Vec
 /// What `--key` on the command line stands for.
 #[derive(Debug, Clone, Copy)]
 pub struct Shorthand<'a> {
-    /// Public key files; any one of them is enough.
-    pub keys: &'a [PathBuf],
+    /// Public keys; any one of them is enough.
+    pub keys: &'a [PublicKey],
     /// Annotations that must be signed.
-    pub annotations: &'a [(String, String)],
+    pub annotations: &'a BTreeMap<String, String>,
     /// How the signed name must agree with the requested one.
     pub reference: &'a str,
 }
 
 /// The policy that a shorthand stands for, as text: one rule on `**`.
-///
-/// # Errors
-/// [`Error::Invalid`] for a file that holds no public key, [`Error::File`]
-/// for one that cannot be read.
-pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, Error> {
+pub fn shorthand(shorthand: &Shorthand<'_>) -> String {
     let mut signers = serde_json::Map::new();
     let mut seen = Vec::new();
-    for path in shorthand.keys {
-        let key = PublicKey::from_pem(&read_file(path, limits.key_bytes)?, limits)
-            .map_err(|error| Error::Invalid(format!("`{}`: {error}", path.display())))?;
+    for key in shorthand.keys {
         // the same key twice would be two signers that overlap
         if !seen.contains(&key.id()) {
             seen.push(key.id());
@@ -141,7 +150,7 @@ pub fn shorthand(shorthand: &Shorthand<'_>, limits: &Limits) -> Result<String, E
         }],
     });
     // ends as a file does, so that what is shown and kept has the same digest
-    Ok(serde_json::to_string_pretty(&document).unwrap_or_default() + "\n")
+    serde_json::to_string_pretty(&document).unwrap_or_default() + "\n"
 }
 
 /// The text of a first policy for `scope`, its key files pinned by digest.
@@ -212,4 +221,32 @@ pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::File { what: format!("write `{}`", path.display()), source };
     let mut file = std::fs::File::create_new(path).map_err(failed)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_cannot_be_used_is_shown_where_the_policy_names_it() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("a.pub"), "no key").unwrap();
+        let policy = |key: &str| {
+            format!(
+                r#"{{"ocisign": "policy/1", "name": "p",
+  "signers": {{"a": {{"keys": [{key}]}}}},
+  "rules": [{{"id": "r", "scope": ["**"],
+    "require": [{{"id": "s", "signed": {{"by": ["a"], "reference": "none"}}}}]}}]}}"#
+            )
+        };
+        let pinned = format!(r#"{{"file": "a.pub", "sha256": "{}"}}"#, "0".repeat(64));
+        let inline = r#"{"pem": "-----BEGIN PUBLIC KEY-----\nAAAA\n-----END PUBLIC KEY-----\n"}"#;
+        for key in [r#"{"file": "a.pub"}"#, &pinned, inline] {
+            let text = policy(key);
+            let loaded =
+                Engine::from_text("p.json", text.as_bytes(), folder.path(), &Limits::default());
+            let error = loaded.err().unwrap();
+            assert!(error.is_answer() && error.to_string().contains("p.json:2:30"), "{error}");
+        }
+    }
 }

@@ -44,7 +44,7 @@ pub enum ReferenceError {
     #[error(transparent)]
     Digest(#[from] DigestError),
     /// Host and path together are over 255 characters, or empty.
-    #[error("`{0}` is too long or too short for an image name; at most 255 characters")]
+    #[error("`{0}` is no image name; write HOST/REPOSITORY in 1 to 255 characters")]
     Length(String),
 }
 

@@ -28,7 +28,7 @@ pub enum GlobError {
     #[error("the pattern is empty; write `*` for any value without `/`")]
     Empty,
     /// More than four stars.
-    #[error("the pattern has more than four stars")]
+    #[error("the pattern has more than four stars; keep four at most (`**` is two)")]
     Stars,
     /// A backslash before anything but a star.
     #[error("`\\` may stand only before `*`")]

@@ -82,6 +82,12 @@ fn read_into(bytes: &[u8], limits: &Limits, problems: &mut Problems) -> Option<J
             return None;
         }
     };
+    if text.starts_with('\u{feff}') {
+        problems
+            .add(Code::Encoding, 0..0, "the file begins with a byte order mark")
+            .help("save it as UTF-8 without one");
+        return None;
+    }
     if let Err(error) = serde_json::from_str::<serde_json::Value>(text) {
         let at = offset(text, error.line(), error.column());
         problems
@@ -304,6 +310,11 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_named() {
+        assert_eq!(codes("\u{feff}{}"), [Code::Encoding]);
+    }
+
+    #[test]
     fn only_strict_json_is_read() {
         for text in [
             "",
@@ -321,7 +332,6 @@ mod tests {
             "[\"\\x41\"]",
             "[\"\\ud800\"]",
             "[{} {}]",
-            "\u{feff}{}",
             "{}\u{a0}",
             "[NaN]",
         ] {

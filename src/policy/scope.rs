@@ -37,7 +37,10 @@ pub enum Scope {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum ScopeError {
     /// Not one of the five forms.
-    #[error("`{0}` is no scope; write `**`, `*.HOST/**`, `HOST/**`, `HOST/path/**` or `HOST/path`")]
+    #[error(
+        "`{0}` is no scope; write `**`, `*.HOST/**`, `HOST/**`, `HOST/path/**` or `HOST/path`, \
+         without a tag"
+    )]
     Form(String),
     /// HOST could be taken for a path.
     #[error("`{0}` has no registry host; begin with a domain name, a `host:port` or `localhost`")]

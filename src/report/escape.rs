@@ -11,12 +11,16 @@ const LONGEST: usize = 400;
 /// separators, and characters that turn the direction of text or are not seen
 /// (Unicode TR36, "Visual Spoofing").
 pub fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len().min(LONGEST));
-    for (at, c) in text.chars().enumerate() {
-        if at == LONGEST {
-            safe.push('…');
-            break;
-        }
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => visible(text.get(..end).unwrap_or_default()) + "…",
+        None => visible(text),
+    }
+}
+
+/// The same for a text whose length is bounded already.
+pub fn visible(text: &str) -> String {
+    let mut safe = String::with_capacity(text.len());
+    for c in text.chars() {
         match is_plain(c) {
             true => safe.push(c),
             false => safe.extend(c.escape_unicode()),

@@ -10,7 +10,7 @@ mod json;
 mod text;
 mod tree;
 
-pub use escape::escaped;
+pub use escape::{escaped, visible};
 pub use explain::explain;
 pub use json::json;
 pub use text::{Style, text};

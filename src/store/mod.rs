@@ -63,7 +63,7 @@ pub enum StoreError {
         limit: u64,
     },
     /// The answer breaks the protocol or the format of the place.
-    #[error("{place} answered against the rules: {reason}")]
+    #[error("{place} does not follow the rules: {reason}")]
     Protocol {
         /// The store.
         place: String,

@@ -19,12 +19,13 @@ mod network;
 mod signatures;
 mod tree;
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::registry::{Options, Registry};
 use jiff::Timestamp;
-use ocisign::crypto::{PrivateKey, Signer as _};
+use ocisign::crypto::{PrivateKey, PublicKey, Signer as _};
 use ocisign::engine::{Error, Shorthand, shorthand};
 use ocisign::envelope::{dsse, sigstore};
 use ocisign::image::{Depth, Descriptor, Digest, media_type};
@@ -128,9 +129,11 @@ fn verify_by(access: &Access, name: &str, limits: &Limits, depth: Depth) -> Resu
 
 /// Signed by the demo key, under any name.
 fn engine(limits: &Limits) -> Engine {
-    let keys = [path("keys-test/ecdsa-p256/key.pub")];
-    let asked = Shorthand { keys: &keys, annotations: &[], reference: "none" };
-    let policy = shorthand(&asked, limits).unwrap();
+    let pem = std::fs::read(path("keys-test/ecdsa-p256/key.pub")).unwrap();
+    let keys = [PublicKey::from_pem(&pem, limits).unwrap()];
+    let annotations = BTreeMap::new();
+    let policy =
+        shorthand(&Shorthand { keys: &keys, annotations: &annotations, reference: "none" });
     Engine::from_text("test", policy.as_bytes(), Path::new("."), limits).unwrap()
 }
 

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::fs;
 
 use ocisign::crypto::{KeyAlgorithm, KeyError, KeyRef};
-use ocisign::engine::keys::{Error, Secrets, load_public, load_signer};
+use ocisign::engine::keys::{Error, Secrets, load_public, load_signer, load_verifier};
 use ocisign::limits::Limits;
 
 use super::{PASSWORD, keys_test, public, read};
@@ -39,6 +39,21 @@ fn a_file_and_a_variable_hold_keys_that_sign() {
         let signer = load_signer(&reference, &mut secrets, &Limits::default()).unwrap();
         assert_eq!(signer.public_key(), &expected, "{reference}");
         assert!(expected.verify(b"m", &signer.sign(b"m").unwrap()).is_ok());
+    }
+}
+
+#[test]
+fn what_verifies_is_a_public_key_and_never_a_private_one() {
+    let load = |reference: &KeyRef| {
+        load_verifier(reference, &Secrets::new(&variables, None), &Limits::default())
+    };
+    let expected = public(&read("ecdsa-p256/key.pub"));
+    for reference in [file("ecdsa-p256/key.pub"), KeyRef::parse("env://PUB").unwrap()] {
+        assert_eq!(load(&reference).unwrap(), expected, "{reference}");
+    }
+    for reference in [file("ecdsa-p256/key.pem"), KeyRef::parse("env://KEY").unwrap()] {
+        let error = load(&reference).unwrap_err();
+        assert!(error.to_string().contains("no public key"), "{error}");
     }
 }
 

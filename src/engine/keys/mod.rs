@@ -95,6 +95,24 @@ pub fn load_signer(
     }
 }
 
+/// Loads a key that verifies: PEM from a file or variable, or a token's
+/// public key. A private key is refused, for it does not belong where images
+/// are only verified.
+///
+/// # Errors
+/// [`Error`].
+pub fn load_verifier(
+    reference: &KeyRef,
+    secrets: &Secrets<'_>,
+    limits: &Limits,
+) -> Result<PublicKey, Error> {
+    if let KeyRef::Pkcs11(uri) = reference {
+        return token::public(uri, secrets);
+    }
+    PublicKey::from_pem(&read(reference, secrets, limits)?, limits)
+        .map_err(|source| Error::Public { place: reference.to_string(), source })
+}
+
 /// Loads a public key, or the public half of a private one: PEM from a file
 /// or variable, or a token's public key, for which no PIN is asked.
 ///
@@ -105,16 +123,14 @@ pub fn load_public(
     secrets: &mut Secrets<'_>,
     limits: &Limits,
 ) -> Result<PublicKey, Error> {
-    if let KeyRef::Pkcs11(uri) = reference {
-        return token::public(uri, secrets);
-    }
-    let pem = read(reference, secrets, limits)?;
-    match PublicKey::from_pem(&pem, limits) {
-        Ok(key) => Ok(key),
-        Err(PublicKeyError::Label(label)) if label.ends_with("PRIVATE KEY") => {
+    match load_verifier(reference, secrets, limits) {
+        Err(Error::Public { source: PublicKeyError::Label(label), .. })
+            if label.ends_with("PRIVATE KEY") =>
+        {
+            let pem = read(reference, secrets, limits)?;
             Ok(private(&pem, reference, secrets, limits)?.public_key().clone())
         }
-        Err(source) => Err(Error::Public { place: reference.to_string(), source }),
+        other => other,
     }
 }
 

@@ -73,7 +73,7 @@ pub enum Code {
     Schema,
     /// Two signers that are one.
     Overlap,
-    /// Keys that were not found for the signers of the document.
+    /// Keys of the document that cannot be used, or were not read.
     Keys,
 }
 

@@ -253,7 +253,9 @@ impl<F: Files> Contents<F> {
     fn required(&self, name: &str, max: u64) -> Result<Vec<u8>, StoreError> {
         match self.files.open(name)? {
             Some(run) => run.read(&format!("{name} of {}", self.files.place()), max),
-            None => Err(self.broken(format!("there is no {name}, so it is no OCI layout"))),
+            None => Err(self.broken(format!(
+                "there is no `{name}`; name the folder or archive of an OCI layout"
+            ))),
         }
     }
 
