@@ -41,6 +41,11 @@ pub(super) struct NameArg {
 }
 
 impl NameArg {
+    /// Whether a name is given.
+    pub(super) fn is_given(&self) -> bool {
+        self.as_name.is_some()
+    }
+
     /// The name, as it is written: no tag is added to one without.
     pub(super) fn reference(&self) -> Result<Option<Reference>, Failure> {
         let parse = |name: &String| {

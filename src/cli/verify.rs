@@ -94,6 +94,11 @@ impl Verify {
                 Engine::from_text("--key", text.as_bytes(), std::path::Path::new("."), &limits)?
             }
         };
+        if self.images.len() > 1 && self.name.is_given() {
+            return Err(Failure::CouldNot(
+                "`--as` names one image; verify the others by themselves".to_owned(),
+            ));
+        }
         let now = self.now.unwrap_or_else(this_second);
         let mut worst = Exit::Yes;
         for image in &self.images {

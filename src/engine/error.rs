@@ -27,7 +27,7 @@ pub enum Error {
     #[error("{0}")]
     Invalid(String),
     /// The image is not what its digests say, so nothing is signed.
-    #[error("nothing was signed: {0}")]
+    #[error("the image is not what its digests say ({0}); do not use it")]
     Broken(String),
     /// The image could not be read in full, so nothing is signed.
     #[error("{0}")]

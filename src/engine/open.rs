@@ -43,13 +43,20 @@ impl Image {
     ///
     /// # Errors
     /// [`Error::Store`] where a layout or archive cannot be read,
-    /// [`Error::File`] where a file of `access` cannot.
+    /// [`Error::File`] where a file of `access` cannot, [`Error::Usage`]
+    /// where a registry's image is given another name.
     pub fn open(
         source: &Source,
         name: Option<Reference>,
         access: &Access,
         limits: &Limits,
     ) -> Result<Self, Error> {
+        if let (Some(name), Source::Registry(reference)) = (&name, source) {
+            return Err(Error::Usage(format!(
+                "{reference} cannot go by the name `{name}`: a registry's image has its own; \
+                 for a mirror, write `mirrors` in the policy"
+            )));
+        }
         let store = open_store(source, access, limits)?;
         Self::from_store(store, source, name)
     }

@@ -80,7 +80,9 @@ pub async fn sign(
     let tree = fetch::read_tree(image, Depth::Layers, limits, progress).await?;
     match soundness(tree.shape()) {
         Soundness::Sound => {}
-        Soundness::Broken(why) => return Err(Error::Broken(why)),
+        Soundness::Broken(why) => {
+            return Err(Error::Broken(format!("{why}; nothing was signed")));
+        }
         Soundness::Incomplete(why) => {
             return Err(Error::Incomplete(format!("{why}; nothing is signed that was not hashed")));
         }

@@ -50,6 +50,19 @@ pub enum NodeKind {
     Opaque,
 }
 
+impl NodeKind {
+    /// The word for it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Index => "index",
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+            Self::Layer => "layer",
+            Self::Opaque => "opaque child",
+        }
+    }
+}
+
 /// What recomputing a node showed (formats.md calls these verdict words).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "state", content = "detail", rename_all = "kebab-case")]

@@ -136,3 +136,22 @@ fn the_pure_core_decides_over_bytes_that_the_caller_brings() {
     let without = decide(&policy, &request, &tree_read, &[], &[], now);
     assert_eq!(without.decision, Decision::Deny, "the signature was what allowed it");
 }
+
+/// The demo layout's index.json calls the image `v1`; whoever wrote it could
+/// have called it anything.
+#[test]
+fn a_layouts_own_annotations_never_name_the_image() {
+    let folder = tree("tests/data/layouts/demo");
+    let source = Source::parse(&format!("oci:{}", folder.display())).unwrap();
+    let image = Image::open(&source, None, &Access::default(), &Limits::default()).unwrap();
+    assert_eq!(image.reference().to_string(), "localhost/demo");
+    assert_eq!(image.signed_name(), None, "what nobody named is signed without a name");
+}
+
+#[test]
+fn a_registrys_image_takes_no_other_name() {
+    let source = Source::parse("127.0.0.1:1/app:v1").unwrap();
+    let name = Some("registry.example/app:v1".parse().unwrap());
+    let refused = Image::open(&source, name, &Access::default(), &Limits::default()).unwrap_err();
+    assert!(refused.to_string().contains("mirrors"), "{refused}");
+}
