@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::crypto::pem::PemError;
 use crate::crypto::{KeyError, KeyRef, KeyRefError, PrivateKey, PublicKey, PublicKeyError, Signer};
 use crate::limits::Limits;
 
@@ -112,6 +113,10 @@ pub fn load_public(
     match PublicKey::from_pem(&pem, limits) {
         Ok(key) => Ok(key),
         Err(PublicKeyError::Label(label)) if label.ends_with("PRIVATE KEY") => {
+            Ok(private(&pem, reference, secrets, limits)?.public_key().clone())
+        }
+        // openssl writes parameters in front of an EC private key
+        Err(PublicKeyError::Pem(PemError::Several)) => {
             Ok(private(&pem, reference, secrets, limits)?.public_key().clone())
         }
         Err(source) => Err(Error::Public { place: reference.to_string(), source }),
