@@ -5,6 +5,7 @@
 //! recomputing every digest, vouches for one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -48,6 +49,18 @@ pub enum NodeKind {
     /// A child of an index whose media type ocisign does not read: bytes
     /// are hashed, nothing below is known.
     Opaque,
+}
+
+impl fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Index => "index",
+            Self::Manifest => "manifest",
+            Self::Config => "config",
+            Self::Layer => "layer",
+            Self::Opaque => "opaque",
+        })
+    }
 }
 
 /// What recomputing a node showed (formats.md calls these verdict words).
