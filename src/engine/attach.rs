@@ -1,5 +1,7 @@
 //! Attaching signatures, and listing what is attached.
 
+use std::time::{Duration, Instant};
+
 use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use jiff::Timestamp;
 use serde::Serialize;
@@ -10,8 +12,12 @@ use crate::image::{Depth, Descriptor, Digest, media_type};
 use crate::limits::Limits;
 use crate::store::{Blob, Store, StoreError, Target};
 
-/// Attempts to add a signature to a tag that others write to at once.
-const TAG_ATTEMPTS: usize = 5;
+/// Rounds of reading and writing until a signature stays under a tag that
+/// others write to at once.
+const TAG_ROUNDS: u32 = 12;
+
+/// Bounds of the pause after which such a tag is read back.
+const SETTLE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(3));
 
 /// Attaches a bundle that was made elsewhere; gives its subject and the
 /// digest of the manifest that holds it.
@@ -64,8 +70,10 @@ pub(super) async fn push_bundle(
 
 /// Adds a signature to the older `.sig` tag and gives the tag.
 ///
-/// The tag is read, appended to and written; where another writer came
-/// between, his version is read and appended to again.
+/// No store has compare-and-swap for tags, so two writers can overwrite each
+/// other. Each therefore keeps every layer that it ever saw, waits for longer
+/// than another's reading and writing takes, reads back, and writes again
+/// while anything is missing.
 pub(super) async fn push_cosign(
     store: &dyn Store,
     subject: &Digest,
@@ -75,23 +83,43 @@ pub(super) async fn push_cosign(
 ) -> Result<String, Error> {
     let tag = cosign::tag(subject);
     push_small(store, layer, payload).await?;
-    for _ in 0..TAG_ATTEMPTS {
-        let layers = signature_layers(store, &tag, limits).await?;
-        if layers.iter().any(|l| l == layer) {
+    let mut seen = vec![layer.clone()];
+    for round in 0..TAG_ROUNDS {
+        let began = Instant::now();
+        let mut layers = signature_layers(store, &tag, limits).await?;
+        let missing: Vec<_> = seen.into_iter().filter(|l| !layers.contains(l)).collect();
+        if missing.is_empty() {
             return Ok(tag);
         }
-        let written = cosign::manifest(&layers, layer);
-        let config = Descriptor::of(media_type::OCI_CONFIG, &written.config);
-        push_small(store, &config, &written.config).await?;
-        let descriptor = Descriptor::of(media_type::OCI_MANIFEST, &written.manifest);
-        store.push_manifest(&descriptor, &written.manifest, Some(&tag)).await?;
-        if signature_layers(store, &tag, limits).await?.iter().any(|l| l == layer) {
-            return Ok(tag);
-        }
+        layers.extend(missing);
+        push_layers(store, &tag, &layers).await?;
+        seen = layers;
+        settle(began.elapsed(), round, layer).await;
     }
-    Err(Error::Incomplete(format!(
-        "another writer replaced tag `{tag}` {TAG_ATTEMPTS} times in a row; sign again"
-    )))
+    if signature_layers(store, &tag, limits).await?.contains(layer) {
+        return Ok(tag);
+    }
+    Err(Error::Incomplete(format!("others keep overwriting tag `{tag}`; sign again later")))
+}
+
+async fn push_layers(store: &dyn Store, tag: &str, layers: &[Descriptor]) -> Result<(), Error> {
+    let written = cosign::manifest(layers);
+    let config = Descriptor::of(media_type::OCI_CONFIG, &written.config);
+    push_small(store, &config, &written.config).await?;
+    let descriptor = Descriptor::of(media_type::OCI_MANIFEST, &written.manifest);
+    Ok(store.push_manifest(&descriptor, &written.manifest, Some(tag)).await?)
+}
+
+/// Three times what reading and writing took here is more than they take a
+/// writer of the same kind who read before our write. Two who write in step
+/// would stay in step, so each adds a part that hangs on its own layer.
+async fn settle(took: Duration, round: u32, layer: &Descriptor) {
+    let (least, most) = SETTLE;
+    let base = took.saturating_mul(3).clamp(least, most);
+    let own = layer.digest.hex().bytes().skip(round as usize).take(2);
+    let part = own.fold(0, |sum: u32, c| sum * 16 + u32::from(c % 16)); // 0 to 255
+    let spread = base.saturating_mul((1 + round) * part) / 256;
+    tokio::time::sleep((base + spread).min(most)).await;
 }
 
 async fn signature_layers(

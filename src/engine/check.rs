@@ -169,7 +169,7 @@ pub enum Soundness {
 pub fn soundness(shape: &Shape) -> Soundness {
     let mut answer = Soundness::Sound;
     for node in &shape.nodes {
-        let at = format!("{} {}", node.kind.as_str(), node.digest);
+        let at = format!("{} {}", node.kind, node.digest);
         let (broken, why) = match &node.state {
             NodeState::Verified | NodeState::NotRead => continue,
             NodeState::Mismatch(what) => (true, format!("{at}: {what}")),

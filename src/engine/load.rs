@@ -216,10 +216,17 @@ pub fn replace_file(path: &Path, bytes: &[u8]) -> Result<(), Error> {
 /// Writes a file that must not exist yet.
 ///
 /// # Errors
-/// [`Error::File`] where it exists or cannot be written.
+/// [`Error::Usage`] where it exists, [`Error::File`] where it cannot be
+/// written.
 pub fn write_new(path: &Path, bytes: &[u8]) -> Result<(), Error> {
     let failed = |source| Error::File { what: format!("write `{}`", path.display()), source };
-    let mut file = std::fs::File::create_new(path).map_err(failed)?;
+    let mut file = match std::fs::File::create_new(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+            let path = path.display();
+            return Err(Error::Usage(format!("`{path}` exists already; choose another name")));
+        }
+        other => other.map_err(failed)?,
+    };
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(failed)
 }
 

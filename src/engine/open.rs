@@ -39,12 +39,14 @@ impl Image {
     /// Opens the store that `source` names.
     ///
     /// `name` is what policies match for a local source; without one it goes
-    /// by `localhost/` and the name of its directory or file.
+    /// by `localhost/` and the name of its directory or file. A digest in it
+    /// must be the one that `source` asks for.
     ///
     /// # Errors
     /// [`Error::Store`] where a layout or archive cannot be read,
     /// [`Error::File`] where a file of `access` cannot, [`Error::Usage`]
-    /// where a registry's image is given another name.
+    /// where a registry's image is given another name, and those of
+    /// [`Image::from_store`].
     pub fn open(
         source: &Source,
         name: Option<Reference>,
@@ -64,13 +66,16 @@ impl Image {
     /// An image in a store that the caller opened or wrote.
     ///
     /// # Errors
-    /// [`Error::Name`] where a tag of `source` cannot stand in a reference.
+    /// [`Error::Name`] where a tag of `source` cannot stand in a reference,
+    /// [`Error::Usage`] where `name` has a digest that `source` does not have:
+    /// nothing would hold it against the image.
     pub fn from_store(
         store: Arc<dyn Store>,
         source: &Source,
         name: Option<Reference>,
     ) -> Result<Self, Error> {
         let (tag, digest) = (source.tag(), source.digest());
+        same_digest(name.as_ref(), digest)?;
         let named = name.is_some() || matches!(source, Source::Registry(_));
         Ok(Self {
             target: target(tag, digest),
@@ -155,6 +160,16 @@ pub(super) fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
         (Some(digest), _) => Target::Digest(digest.clone()),
         (None, Some(tag)) => Target::Tag(tag.to_owned()),
         (None, None) => Target::Only,
+    }
+}
+
+fn same_digest(name: Option<&Reference>, asked: Option<&Digest>) -> Result<(), Error> {
+    match name.and_then(Reference::digest) {
+        Some(digest) if Some(digest) != asked => Err(Error::Usage(format!(
+            "the name has a digest that the image is not asked for by; \
+             write `@{digest}` behind the image too, or leave it out of the name"
+        ))),
+        _ => Ok(()),
     }
 }
 

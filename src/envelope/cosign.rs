@@ -156,10 +156,8 @@ pub struct Signatures {
     pub config: Vec<u8>,
 }
 
-/// The manifest with the layers that stand there already, unchanged, and
-/// `new` after them.
-pub fn manifest(existing: &[Descriptor], new: &Descriptor) -> Signatures {
-    let layers: Vec<_> = existing.iter().chain([new]).collect();
+/// The manifest of these layers, unchanged and in this order.
+pub fn manifest(layers: &[Descriptor]) -> Signatures {
     let config = super::to_json(&Config {
         architecture: "",
         created: NO_TIME,
@@ -193,7 +191,7 @@ struct Manifest<'a> {
     schema_version: u8,
     media_type: &'a str,
     config: Descriptor,
-    layers: Vec<&'a Descriptor>,
+    layers: &'a [Descriptor],
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@
 //! recomputing every digest, vouches for one.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
@@ -50,16 +51,15 @@ pub enum NodeKind {
     Opaque,
 }
 
-impl NodeKind {
-    /// The word for it.
-    pub fn as_str(self) -> &'static str {
-        match self {
+impl fmt::Display for NodeKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
             Self::Index => "index",
             Self::Manifest => "manifest",
             Self::Config => "config",
             Self::Layer => "layer",
-            Self::Opaque => "opaque child",
-        }
+            Self::Opaque => "opaque",
+        })
     }
 }
 

@@ -12,8 +12,8 @@ pub fn tree_text(shape: &Shape, style: Style) -> String {
         let (word, detail) = state(&node.state);
         let mark = style.paint(ink(&node.state), word);
         out.push_str(&format!(
-            "{indent}{} {}  {} bytes  {}{}  {mark}{}\n",
-            kind(node.kind),
+            "{indent}{:8} {}  {} bytes  {}{}  {mark}{}\n",
+            node.kind,
             escaped(&node.digest),
             node.size,
             escaped(&node.media_type),
@@ -67,16 +67,6 @@ fn ancestors(shape: &Shape, at: usize) -> usize {
         node = shape.nodes.get(parent);
     }
     depth
-}
-
-fn kind(kind: NodeKind) -> &'static str {
-    match kind {
-        NodeKind::Index => "index   ",
-        NodeKind::Manifest => "manifest",
-        NodeKind::Config => "config  ",
-        NodeKind::Layer => "layer   ",
-        NodeKind::Opaque => "opaque  ",
-    }
 }
 
 fn platform(node: &Node) -> String {

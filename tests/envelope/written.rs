@@ -100,7 +100,7 @@ fn an_older_signature_goes_round() {
     let payload = cosign::payload(&image().digest, Some(&name()), &annotations());
     let layer = cosign::layer(&payload, &key.sign(&payload));
     let older = Descriptor::of(media_type::COSIGN_SIMPLE, b"another signature");
-    let written = cosign::manifest(std::slice::from_ref(&older), &layer);
+    let written = cosign::manifest(&[older.clone(), layer.clone()]);
 
     let layers = layers_of_tag(&written.manifest, &Limits::default()).unwrap();
     assert_eq!(layers, [older.clone(), layer.clone()], "what stood there stays");
@@ -178,5 +178,9 @@ fn the_documents_are_those_of_cosign() {
 
     let manifest = json(&read("cosign/by-cosign-ecdsa-p256/manifest.json"));
     let layer: Descriptor = serde_json::from_value(manifest["layers"][0].clone()).unwrap();
-    assert_eq!(json(&cosign::manifest(&[], &layer).manifest), manifest, "config digest included");
+    assert_eq!(
+        json(&cosign::manifest(std::slice::from_ref(&layer)).manifest),
+        manifest,
+        "config digest included"
+    );
 }

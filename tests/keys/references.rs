@@ -62,6 +62,7 @@ fn a_public_key_is_loaded_from_either_half() {
     for reference in [
         file("ecdsa-p256/key.pub"),
         file("ecdsa-p256/pkcs8-scrypt.pem"),
+        file("ecdsa-p256/ecparam-genkey.pem"),
         KeyRef::parse("env://PUB").unwrap(),
     ] {
         let mut secrets = Secrets::new(&variables, None);

@@ -50,6 +50,24 @@ fn anything_else_admits_nothing() {
 }
 
 #[test]
+fn a_digest_in_the_name_is_one_that_the_image_is_asked_for_by() {
+    let open = |source: &str, name: &str| {
+        let source = format!("oci:{}{source}", tree("tests/data/layouts/demo").display());
+        let (source, name) = (Source::parse(&source).unwrap(), Some(name.parse().unwrap()));
+        Image::open(&source, name, &Access::default(), &Limits::default())
+    };
+    let root = "@sha256:54d6d2f15fcb7c41b6707b7d1da1550211171b196496391d270bde1c5e2a6b3d";
+    let other = format!("@sha256:{}", "0".repeat(64));
+    let image = open(root, &format!("demo.example/app{root}")).unwrap();
+    assert_eq!(image.reference().to_string(), format!("demo.example/app{root}"));
+    // an allow would seem to be about the digest in the name
+    for (source, name) in [(":v1", root), (":v1", other.as_str()), (root, &other)] {
+        let error = open(source, &format!("demo.example/app{name}")).unwrap_err();
+        assert!(error.to_string().contains(name), "{error}");
+    }
+}
+
+#[test]
 fn an_engine_is_shared_between_threads() {
     let engine = Engine::load(&tree("policies/demo.json"), &Limits::default()).unwrap();
     std::thread::scope(|scope| {

@@ -10,6 +10,7 @@ mod common;
 mod auth;
 mod blobs;
 mod manifests;
+mod older_signatures;
 mod proxy;
 mod push;
 mod redirects;

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::crypto::pem::PemError;
 use crate::crypto::{KeyError, KeyRef, KeyRefError, PrivateKey, PublicKey, PublicKeyError, Signer};
 use crate::limits::Limits;
 
@@ -127,6 +128,11 @@ pub fn load_public(
         Err(Error::Public { source: PublicKeyError::Label(label), .. })
             if label.ends_with("PRIVATE KEY") =>
         {
+            let pem = read(reference, secrets, limits)?;
+            Ok(private(&pem, reference, secrets, limits)?.public_key().clone())
+        }
+        // openssl writes parameters in front of an EC private key
+        Err(Error::Public { source: PublicKeyError::Pem(PemError::Several), .. }) => {
             let pem = read(reference, secrets, limits)?;
             Ok(private(&pem, reference, secrets, limits)?.public_key().clone())
         }
