@@ -10,7 +10,7 @@ use super::exit::{Exit, Failure};
 use super::key::KeyArg;
 use super::output::Output;
 use super::progress::Bar;
-use super::verify::pair;
+use super::verify::{annotations, pair};
 use crate::engine::{self, Outcome, SignOptions};
 use crate::evidence::Format;
 use crate::limits::Limits;
@@ -83,7 +83,7 @@ impl Sign {
         let signer = self.key.signer(&limits, out)?;
         let bar = Bar::new(out);
         let options = SignOptions {
-            annotations: self.annotation.iter().cloned().collect(),
+            annotations: annotations(&self.annotation)?,
             format: self.format.into(),
             recursive: self.recursive,
             attach: !self.dry_run && self.output_bundle.is_none(),

@@ -1,5 +1,6 @@
 //! `ocisign verify`: the decision, with its reasons.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -109,6 +110,7 @@ impl Verify {
     }
 
     fn shorthand(&self, limits: &Limits) -> Result<String, Failure> {
+        annotations(&self.annotation)?;
         Ok(engine::shorthand(
             &Shorthand {
                 keys: &self.key,
@@ -148,10 +150,37 @@ fn exit(verdict: &Verdict) -> Exit {
     }
 }
 
+/// The annotations by key. One key with two values would drop one of them.
+pub(super) fn annotations(pairs: &[(String, String)]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut found = BTreeMap::new();
+    for (key, value) in pairs {
+        if found.insert(key.clone(), value.clone()).is_some_and(|other| other != *value) {
+            let why = format!("annotation `{key}` has two values; give one");
+            return Err(Failure::CouldNot(why));
+        }
+    }
+    Ok(found)
+}
+
 /// Parses `KEY=VALUE`.
 pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((key, value)) if !key.is_empty() => Ok((key.to_owned(), value.to_owned())),
         _ => Err("write KEY=VALUE".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_annotation_has_one_value() {
+        let pairs = |texts: &[&str]| -> Vec<_> { texts.iter().map(|t| pair(t).unwrap()).collect() };
+        let found = annotations(&pairs(&["a=1", "b=x=y", "a=1"])).unwrap();
+        assert_eq!(found, [("a".into(), "1".into()), ("b".into(), "x=y".into())].into());
+        let error = annotations(&pairs(&["a=1", "a=2"])).unwrap_err();
+        assert!(error.to_string().contains("`a`"), "{error}");
+        assert_eq!(error.exit(), Exit::Undecided);
     }
 }
