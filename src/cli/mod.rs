@@ -80,7 +80,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
-        Command::Completions(verb) => verb.run(),
+        Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
     let exit = result.unwrap_or_else(|error| {
