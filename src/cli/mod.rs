@@ -41,10 +41,10 @@ Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
     ocisign sign --key me.key IMAGE\n            ocisign verify --key me.pub IMAGE")]
 pub struct Cli {
     /// Say only what was asked for, and errors.
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, conflicts_with = "verbose", display_order = 900)]
     quiet: bool,
     /// Say what is read and from where.
-    #[arg(short, long, global = true)]
+    #[arg(short, long, global = true, display_order = 900)]
     verbose: bool,
     #[command(subcommand)]
     command: Command,
@@ -80,14 +80,12 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
-        Command::Completions(verb) => verb.run(),
+        Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
-    match result {
-        Ok(exit) => exit,
-        Err(error) => {
-            out.error(&error);
-            error.exit()
-        }
-    }
+    let exit = result.unwrap_or_else(|error| {
+        out.error(&error);
+        error.exit()
+    });
+    if out.lost() { Exit::Undecided } else { exit }
 }

@@ -1,9 +1,13 @@
 //! What goes to the terminal: results on stdout, all else on stderr.
 
 use std::error::Error;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use crate::report::{escaped, visible};
+
+/// Whether a result did not reach its reader.
+static LOST: AtomicBool = AtomicBool::new(false);
 
 /// How much to say, and whether a person is looking.
 #[derive(Debug, Clone, Copy)]
@@ -18,13 +22,18 @@ impl Output {
         Self { quiet, verbose }
     }
 
-    /// A result. A closed pipe is the reader's choice, not an error.
+    /// A result. Where it cannot be written the command has not done what it
+    /// was asked for, whatever it found out ([`Self::lost`]).
     pub(super) fn result(&self, text: &str) {
-        let mut out = std::io::stdout().lock();
-        let _ = out.write_all(text.as_bytes());
-        if !text.ends_with('\n') {
-            let _ = out.write_all(b"\n");
+        if let Err(error) = write(&mut io::stdout().lock(), text) {
+            LOST.store(true, Ordering::Relaxed);
+            self.error(&io::Error::new(error.kind(), format!("cannot write the result: {error}")));
         }
+    }
+
+    /// Whether a result could not be written.
+    pub(super) fn lost(&self) -> bool {
+        LOST.load(Ordering::Relaxed)
     }
 
     /// A remark for people.
@@ -103,6 +112,16 @@ fn lines(text: &str) -> String {
     text.split('\n').map(visible).collect::<Vec<_>>().join("\n")
 }
 
+/// Writes whole lines. A closed pipe is the reader's choice, not an error.
+fn write(out: &mut impl Write, text: &str) -> io::Result<()> {
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.write_all(end.as_bytes()));
+    match written.and_then(|()| out.flush()) {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(error),
+        _ => Ok(()),
+    }
+}
+
 fn colour(stream: &impl anstream::stream::RawStream) -> bool {
     anstream::AutoStream::choice(stream) != anstream::ColorChoice::Never
 }
@@ -114,5 +133,28 @@ mod tests {
     #[test]
     fn messages_keep_their_lines_and_nothing_else_that_steers() {
         assert_eq!(lines("a\n`\u{1b}[31mb`\r"), "a\n`\\u{1b}[31mb`\\u{d}");
+    }
+
+    struct Fails(io::ErrorKind);
+
+    impl Write for Fails {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Err(self.0.into())
+        }
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_and_a_closed_pipe_is_none() {
+        let full = write(&mut Fails(io::ErrorKind::StorageFull), "allow").unwrap_err();
+        assert_eq!(full.kind(), io::ErrorKind::StorageFull);
+        assert!(write(&mut Fails(io::ErrorKind::BrokenPipe), "allow").is_ok());
+        let mut out = Vec::new();
+        write(&mut out, "allow").unwrap();
+        write(&mut out, "deny\n").unwrap();
+        assert_eq!(out, b"allow\ndeny\n");
     }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, CommandFactory as _};
 
 use super::exit::{Exit, Failure};
+use super::output::Output;
 
 /// Print completions for a shell
 #[derive(Debug, Args)]
@@ -15,9 +16,12 @@ pub(super) struct Completions {
 
 impl Completions {
     /// Runs the verb.
-    pub(super) fn run(&self) -> Result<Exit, Failure> {
-        let mut command = super::Cli::command();
-        clap_complete::generate(self.shell, &mut command, "ocisign", &mut std::io::stdout());
+    pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
+        // written to memory first: clap panics where a write fails, and a
+        // reader may close the pipe
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut super::Cli::command(), "ocisign", &mut script);
+        out.result(&String::from_utf8_lossy(&script));
         Ok(Exit::Yes)
     }
 }
