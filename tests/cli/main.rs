@@ -48,8 +48,7 @@ fn check(sandbox: &Sandbox, cases: &[Case]) {
 
 /// An address of this machine where nobody listens.
 fn closed_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().to_string()
+    format!("127.0.0.1:{}", common::free_port())
 }
 
 /// Every file below a folder, with its content.

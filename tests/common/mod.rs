@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+pub mod real;
 pub mod registry;
 pub mod run;
 
@@ -32,4 +33,21 @@ pub fn peer(name: &str) -> Option<PathBuf> {
 /// Whether all of these programs are there; where not, as [`peer`].
 pub fn peers(names: &[&str]) -> bool {
     names.iter().all(|name| peer(name).is_some())
+}
+
+/// A loopback port that nobody listens on, for a server that wants to be told
+/// one. Below the ports that the system gives to connections, so that none
+/// takes it meanwhile (or connects to itself), and another for each caller.
+pub fn free_port() -> u16 {
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let base = std::process::id() % 200 * 100;
+    for _ in 0..2000 {
+        let offset = (base + NEXT.fetch_add(1, Ordering::Relaxed)) % 20_000;
+        let port = 10_000 + u16::try_from(offset).unwrap();
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
+    panic!("no loopback port from 10000 to 29999 is free");
 }

@@ -21,10 +21,10 @@ mod cosign;
 mod detached;
 mod images;
 mod policy_json;
-mod real;
 mod store;
 mod token;
 
+use common::real;
 use common::run::Sandbox;
 
 /// A signing configuration without services: cosign signs offline.

@@ -49,7 +49,7 @@ fn a_layout_without_one_of_its_parts_is_refused() {
         symlink("elsewhere", &path).unwrap();
         assert!(refused(folder.path()).contains("symbolic link"));
     }
-    assert!(refused(&data("nowhere")).contains("no oci-layout"));
+    assert!(refused(&data("nowhere")).contains("no `oci-layout`"));
 }
 
 #[test]

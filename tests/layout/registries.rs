@@ -2,17 +2,15 @@
 //! lies.
 
 use std::collections::BTreeSet;
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use ocisign::engine::copy::{CopyError, copy};
 use ocisign::store::StoreError;
 use ocisign::store::auth::Anonymous;
 use ocisign::store::registry::{Registry, RegistryOptions};
 
-use super::common::peer;
+use super::common::real::Real;
 use super::common::registry::{self, Lie, Options};
 use super::*;
 
@@ -89,49 +87,11 @@ async fn there_and_back(host: &str) {
     }
 }
 
-/// A real registry; it ends with its test.
-struct Real(Child, String, #[allow(dead_code)] tempfile::TempDir);
-
-impl Real {
-    fn start(name: &str) -> Option<Self> {
-        let program = peer(name)?;
-        let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let mut command = Command::new(program);
-        if name == "referrers-registry" {
-            command.arg(address.port().to_string());
-        } else {
-            let file = folder.path().join("config.yml");
-            let root = folder.path().display();
-            let text = format!(
-                "version: 0.1\nstorage: {{filesystem: {{rootdirectory: {root}/data}}}}\n\
-                 http: {{addr: '{address}'}}\n"
-            );
-            std::fs::write(&file, text).unwrap();
-            command.arg("serve").arg(file).env("OTEL_TRACES_EXPORTER", "none");
-        }
-        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let began = Instant::now();
-        while TcpStream::connect(address).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "{name} does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
-        Some(Self(child, address.to_string(), folder))
-    }
-}
-
-impl Drop for Real {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 #[tokio::test]
 async fn there_and_back_over_real_registries() {
     for name in ["distribution", "docker-registry", "referrers-registry"] {
         if let Some(real) = Real::start(name) {
-            there_and_back(&real.1).await;
+            there_and_back(&real.host).await;
         }
     }
 }

@@ -1,49 +1,57 @@
 //! Real registries, each on a free loopback port until its test ends.
 
-use std::net::{TcpListener, TcpStream};
+use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::common::peer;
-use super::common::registry::Certificates;
+use super::registry::Certificates;
+use super::{free_port, peer};
 
 /// The three of them, by the name of their program: distribution 3 and
 /// Debian's docker-registry 2.8 keep no referrers, go-containerregistry's
 /// does.
-pub(crate) const ALL: [&str; 3] = ["distribution", "docker-registry", "referrers-registry"];
+pub const ALL: [&str; 3] = ["distribution", "docker-registry", "referrers-registry"];
 
 /// `me:secret`, as htpasswd writes it.
 const HTPASSWD: &str = "me:$2b$05$csyU389/TPr8RdShbWI9MuwMWlNOiqtd8io4YZeFSv7kOtNDWBwAS\n";
 
 /// A registry; it ends with its test.
-pub(crate) struct Real {
+pub struct Real {
     child: Child,
     /// Address and port, as images are named by it.
-    pub(crate) host: String,
+    pub host: String,
     folder: tempfile::TempDir,
 }
 
 /// How a registry is set up.
 #[derive(Clone, Copy, Default)]
-pub(crate) struct Setup<'a> {
+pub struct Setup<'a> {
     /// Lets in `me` with the password `secret`, and nobody else.
-    pub(crate) password: bool,
+    pub password: bool,
     /// Speaks TLS.
-    pub(crate) tls: Option<&'a Certificates>,
+    pub tls: Option<&'a Certificates>,
 }
 
 impl Real {
     /// Starts one as anybody would; `None` where it is not installed.
-    pub(crate) fn start(name: &str) -> Option<Self> {
+    pub fn start(name: &str) -> Option<Self> {
         Self::start_with(name, Setup::default())
     }
 
     /// Starts one. `referrers-registry` takes no setup.
-    pub(crate) fn start_with(name: &str, setup: Setup<'_>) -> Option<Self> {
+    pub fn start_with(name: &str, setup: Setup<'_>) -> Option<Self> {
         let program = peer(name)?;
+        // the port may be taken by another process before the server has it
+        (0..5).find_map(|_| Self::try_start(name, &program, setup)).or_else(|| {
+            panic!("{name} does not start");
+        })
+    }
+
+    /// `None` where the server ended at once.
+    fn try_start(name: &str, program: &Path, setup: Setup<'_>) -> Option<Self> {
         let folder = tempfile::tempdir().unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let mut command = Command::new(program);
         if name == "referrers-registry" {
             command.arg(address.port().to_string());
@@ -52,17 +60,21 @@ impl Real {
             command.env("OTEL_TRACES_EXPORTER", "none");
         }
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        let real = Self { child, host: address.to_string(), folder };
+        let mut real = Self { child, host: address.to_string(), folder };
         let began = Instant::now();
         while TcpStream::connect(address).is_err() {
-            assert!(began.elapsed() < Duration::from_secs(20), "{name} does not start");
+            if real.child.try_wait().unwrap().is_some() {
+                return None;
+            }
+            assert!(began.elapsed() < Duration::from_secs(30), "{name} does not answer");
             std::thread::sleep(Duration::from_millis(20));
         }
-        Some(real)
+        // who answered may be another
+        real.child.try_wait().unwrap().is_none().then_some(real)
     }
 
     /// Where distribution and docker-registry keep the bytes of a blob.
-    pub(crate) fn blob_file(&self, digest: &str) -> PathBuf {
+    pub fn blob_file(&self, digest: &str) -> PathBuf {
         let hex = digest.strip_prefix("sha256:").unwrap();
         let blobs = self.folder.path().join("data/docker/registry/v2/blobs/sha256");
         blobs.join(&hex[..2]).join(hex).join("data")
