@@ -42,6 +42,23 @@ pub enum Row {
     Incomplete,
 }
 
+impl Row {
+    /// The word for it in verdicts, reports and the tests of policies.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::PolicyExpired => "policy-expired",
+            Self::PolicyNotYetValid => "policy-not-yet-valid",
+            Self::Integrity => "integrity",
+            Self::Revoked => "revoked",
+            Self::NoRule => "no-rule",
+            Self::Rejected => "rejected",
+            Self::Holds => "holds",
+            Self::Checks => "checks",
+            Self::Incomplete => "incomplete",
+        }
+    }
+}
+
 /// What was asked: one image under one name.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -242,6 +259,28 @@ impl Verdict {
         match (self.decision, self.admitted.take()) {
             (Decision::Allow, Some(admitted)) => Ok(admitted),
             (Decision::Allow | Decision::Deny | Decision::Undecided, _) => Err(Box::new(self)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_called_the_same_everywhere() {
+        for row in [
+            Row::PolicyExpired,
+            Row::PolicyNotYetValid,
+            Row::Integrity,
+            Row::Revoked,
+            Row::NoRule,
+            Row::Rejected,
+            Row::Holds,
+            Row::Checks,
+            Row::Incomplete,
+        ] {
+            assert_eq!(serde_json::to_value(row).unwrap(), row.as_str());
         }
     }
 }

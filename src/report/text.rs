@@ -1,7 +1,7 @@
 //! A verdict for people: the decision first, then why.
 
 use crate::evidence::Rejection;
-use crate::policy::{CheckOutcome, Decision, Row, RuleOutcome, Verdict};
+use crate::policy::{CheckOutcome, Decision, RuleOutcome, Verdict};
 
 use super::escape::escaped;
 
@@ -76,7 +76,9 @@ impl Page {
     fn head(&mut self, verdict: &Verdict) {
         let word = match verdict.decision {
             Decision::Allow => self.style.paint(Ink::Good, "allow"),
-            Decision::Deny => self.style.paint(Ink::Bad, &format!("deny: {}", reason(verdict.row))),
+            Decision::Deny => {
+                self.style.paint(Ink::Bad, &format!("deny: {}", verdict.row.as_str()))
+            }
             Decision::Undecided => self.style.paint(Ink::Doubt, "undecided"),
         };
         self.line(0, format!("{word}  {}", escaped(&verdict.reference.to_string())));
@@ -173,20 +175,5 @@ impl Page {
         if more > 0 {
             self.line(depth, format!("and {more} more; `--output json` shows all"));
         }
-    }
-}
-
-/// The reason word of a denial, as the page on the policy language has it.
-fn reason(row: Row) -> &'static str {
-    match row {
-        Row::PolicyExpired => "policy-expired",
-        Row::PolicyNotYetValid => "policy-not-yet-valid",
-        Row::Integrity => "integrity",
-        Row::Revoked => "revoked",
-        Row::NoRule => "no-rule",
-        Row::Rejected => "rejected",
-        Row::Holds => "holds",
-        Row::Checks => "checks",
-        Row::Incomplete => "incomplete",
     }
 }
