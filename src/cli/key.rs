@@ -143,8 +143,17 @@ impl Show {
         let reference = keys::parse_reference(&self.key).map_err(could_not)?;
         let limits = Limits::default();
         let mut ask = ask;
-        let key = keys::load_public(&reference, &mut Secrets::of_process(&mut ask), &limits)
-            .map_err(could_not)?;
+        let mut secrets = Secrets::of_process(&mut ask);
+        let key = match keys::load_verifier(&reference, &secrets, &limits) {
+            Ok(public) => public,
+            // not a public key: then what is shown is half of a secret
+            Err(_) => {
+                let key =
+                    keys::load_public(&reference, &mut secrets, &limits).map_err(could_not)?;
+                keys::exposure(&reference).iter().for_each(|warning| out.warning(warning));
+                key
+            }
+        };
         out.result(&format!(
             "algorithm  {}\nkey id     {}\nhint       {}\n{}",
             key.algorithm(),
