@@ -39,8 +39,8 @@ pub struct Limits {
     /// Decompressed bytes of one layer at depth `contents`.
     pub layer_contents_bytes: u64,
     /// Decompressed bytes per compressed byte, once past
-    /// `expansion_floor_bytes`. Deflate cannot exceed 1032; real layers stay
-    /// under 100.
+    /// `expansion_floor_bytes`. Real layers stay under 100; a run of zeros
+    /// reaches 1032 in deflate and far more in zstd.
     pub expansion_ratio: u64,
     /// Output below this is never held to the ratio: a short run of zeros is
     /// no bomb.
@@ -100,8 +100,8 @@ impl Default for Limits {
             json_depth: 64,
             tree_json_bytes: 64 * MIB,
             layer_contents_bytes: 64 << 30,
-            expansion_ratio: 1100,
-            expansion_floor_bytes: 64 * MIB,
+            expansion_ratio: 200,
+            expansion_floor_bytes: 128 * MIB,
             zstd_window_log: 27,
             tar_entries: 4_000_000,
             archive_entries: 100_000,
