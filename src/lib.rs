@@ -39,13 +39,19 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
+#[cfg(feature = "gate")]
+pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;
+#[cfg(feature = "gate")]
+pub mod containerd;
 pub mod crypto;
 #[cfg(feature = "registry")]
 pub mod engine;
 pub mod envelope;
 pub mod evidence;
+#[cfg(feature = "gate")]
+pub mod gate;
 pub mod image;
 pub mod limits;
 pub mod policy;
@@ -54,6 +60,8 @@ pub mod report;
 pub mod store;
 pub mod trust;
 pub mod verify;
+#[cfg(feature = "webhook")]
+pub mod webhook;
 
 #[cfg(feature = "registry")]
 pub use engine::{Access, Ask, Engine, Image, block_on};

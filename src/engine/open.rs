@@ -108,6 +108,21 @@ impl Image {
         if self.named { name() } else { None }
     }
 
+    /// The digest that the name stands for now, its bytes hashed.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it cannot be read, [`Error::Broken`] where the
+    /// store gives other bytes than the name asks for.
+    pub async fn resolve(&self, limits: &Limits) -> Result<Digest, Error> {
+        super::fetch::resolve(self, limits).await
+    }
+
+    /// The same image under the name as it was asked for, read by the digest
+    /// that the name was resolved to.
+    pub fn at_digest(&self, digest: Digest) -> Self {
+        Self { target: Target::Digest(digest), ..self.clone() }
+    }
+
     /// The same image, another node of it.
     pub(super) fn at(&self, digest: Digest) -> Self {
         Self {

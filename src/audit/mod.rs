@@ -1,0 +1,1 @@
+//! Many images at once: what would this policy deny?

@@ -1,0 +1,1 @@
+//! The image-verifier plugin of containerd 2.x.
