@@ -229,6 +229,7 @@ pub(super) fn of_failure(failure: &Undecided, repository: &Repository) -> Cause 
             engine::Error::Store(StoreError::Unauthorized { .. }) => Class::Unauthorized,
             engine::Error::Store(StoreError::Unreachable { .. }) => Class::Unreachable,
             engine::Error::Deadline(_) => Class::Deadline,
+            engine::Error::Broken(_) => Class::Integrity,
             _ => Class::Failed,
         },
     };
@@ -236,6 +237,7 @@ pub(super) fn of_failure(failure: &Undecided, repository: &Repository) -> Cause 
     // one registry that is down is one cause, however many images it has
     let why = match class {
         Class::Absent => format!("{host} does not have these"),
+        Class::Deadline => format!("{host} did not let these be read in time"),
         _ => without(&failure.to_string(), &[(&repository.to_string(), host)]),
     };
     Cause::new(class, &why)

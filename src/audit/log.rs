@@ -106,7 +106,11 @@ impl Header {
     /// What differs.
     pub(super) fn agrees(&self, other: &Self) -> Result<(), String> {
         let differs = |what: &str, one: &dyn ToString, two: &dyn ToString| {
-            Err(format!("{what} is {} in one and {} in the other", one.to_string(), two.to_string()))
+            Err(format!(
+                "{what} is {} in one and {} in the other",
+                one.to_string(),
+                two.to_string()
+            ))
         };
         if self.policy_digest != other.policy_digest {
             return differs("the policy", &self.policy_digest, &other.policy_digest);
@@ -116,6 +120,24 @@ impl Header {
         }
         if self.depth != other.depth {
             return differs("the depth", &self.depth.as_str(), &other.depth.as_str());
+        }
+        Ok(())
+    }
+}
+
+impl Header {
+    /// Whether this run may go on where `earlier` ended.
+    ///
+    /// # Errors
+    /// What differs.
+    pub(super) fn goes_on(&self, earlier: &Self) -> Result<(), String> {
+        earlier.agrees(self)?;
+        if earlier.shard != self.shard {
+            let shown = |shard: Option<Shard>| match shard {
+                Some(shard) => format!("of shard {shard}"),
+                None => "of all images".to_owned(),
+            };
+            return Err(format!("it is {}, not {}", shown(earlier.shard), shown(self.shard)));
         }
         Ok(())
     }

@@ -11,21 +11,33 @@
 //! It is written as answers come, so a run that was killed goes on where it
 //! ended, and every report is made from it.
 
+mod book;
 mod cause;
+#[cfg(feature = "cli")]
+mod junit;
 mod lines;
 mod list;
 mod log;
 mod plan;
 mod record;
 mod run;
+mod sarif;
+mod session;
 mod shard;
+mod table;
 mod tally;
 
+pub use book::{Book, Entry};
 pub use cause::{Cause, Class};
+#[cfg(feature = "cli")]
+pub use junit::junit;
 pub use list::{ListError, read_list};
 pub use log::{Header, Input, Log, LogError, Unlisted, Writer};
 pub use plan::{Item, Name, Plan, PlanError, User, Users};
 pub use record::Record;
 pub use run::{End, Options, run};
+pub use sarif::sarif;
+pub use session::{Session, open};
 pub use shard::{Shard, ShardError};
+pub use table::{headline, table};
 pub use tally::{Group, Shown, Tally, Totals};

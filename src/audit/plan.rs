@@ -179,10 +179,8 @@ impl Plan {
         if !self.items.contains_key(&key) && self.items.len() >= self.most {
             return Err(PlanError::TooMany(self.most));
         }
-        let item = self
-            .items
-            .entry(key)
-            .or_insert_with(|| Item { name, users: Users::default(), line });
+        let item =
+            self.items.entry(key).or_insert_with(|| Item { name, users: Users::default(), line });
         item.line = item.line.or(line);
         for user in users {
             let before = item.users.named.len();

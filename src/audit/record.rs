@@ -67,7 +67,13 @@ impl Record {
         match said {
             Ok(answer) => record.decided(answer, policy),
             Err(failure) => {
-                record.causes.push(cause::of_failure(failure, reference.repository()));
+                let cause = cause::of_failure(failure, reference.repository());
+                // bytes that are not what the name's digest says are an
+                // answer, as they are to `verify`
+                if cause.class == Class::Integrity {
+                    record.decision = Decision::Deny;
+                }
+                record.causes.push(cause);
             }
         }
         record
@@ -153,8 +159,8 @@ impl Record {
         if allowed != self.causes.is_empty() {
             return Err("an allow has no causes, and all else has");
         }
-        if self.is_decided() && self.digest.is_none() {
-            return Err("a decision has a digest");
+        if allowed && self.digest.is_none() {
+            return Err("an allow has a digest");
         }
         if self.causes.len() > CAUSES || self.would_deny.len() > CAUSES {
             return Err("it has too many causes");

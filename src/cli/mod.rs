@@ -6,6 +6,9 @@
 
 mod access;
 mod attach;
+mod audit;
+#[cfg(feature = "webhook")]
+mod cluster;
 mod copy;
 mod exit;
 mod key;
@@ -60,6 +63,7 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Audit(audit::Audit),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -80,6 +84,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Audit(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

@@ -7,9 +7,7 @@ use crate::evidence::{Format, KeyId, Rejection};
 use crate::image::{Depth, Digest, Reference};
 
 /// Allow, deny and could-not-decide are three different answers.
-#[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize,
-)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The image may run.

@@ -3,12 +3,12 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, BufReader};
+use std::io::{self, BufReader, Seek as _};
 use std::os::unix::fs::FileExt as _;
 
 use super::super::lines::{Line, Lines};
 use super::{Entry, Header, LogError, Summary, Unlisted, VERSION};
-use crate::audit::{Record, Tally};
+use crate::audit::Record;
 use crate::image::json::Scan;
 use crate::limits::Limits;
 
@@ -21,11 +21,46 @@ const UNLISTED: usize = 10_000;
 
 /// Keys with a meaning, so that no twin of one is taken.
 const KEYS: &[&str] = &[
-    "type", "version", "policy", "serial", "policyDigest", "keysDigest", "depth", "shard", "input",
-    "started", "ocisign", "list", "file", "cluster", "namespaces", "what", "why", "image",
-    "decision", "digest", "rule", "causes", "wouldDeny", "users", "named", "more", "line", "at",
-    "milliseconds", "class", "namespace", "kind", "name", "totals", "images", "allow", "deny",
-    "undecided", "unlisted", "finished",
+    "type",
+    "version",
+    "policy",
+    "serial",
+    "policyDigest",
+    "keysDigest",
+    "depth",
+    "shard",
+    "input",
+    "started",
+    "ocisign",
+    "list",
+    "file",
+    "cluster",
+    "namespaces",
+    "what",
+    "why",
+    "image",
+    "decision",
+    "digest",
+    "rule",
+    "causes",
+    "wouldDeny",
+    "users",
+    "named",
+    "more",
+    "line",
+    "at",
+    "milliseconds",
+    "class",
+    "namespace",
+    "kind",
+    "name",
+    "totals",
+    "images",
+    "allow",
+    "deny",
+    "undecided",
+    "unlisted",
+    "finished",
 ];
 
 /// A log that was read, and where each image's line lies in its file.
@@ -52,14 +87,17 @@ impl Log {
     ///
     /// # Errors
     /// [`LogError`] where a line is not what one audit writes.
-    pub fn read(file: File, limits: &Limits) -> Result<Option<Self>, LogError> {
+    pub fn read(mut file: File, limits: &Limits) -> Result<Option<Self>, LogError> {
+        file.rewind()?;
         let mut reading = Reading::new(limits);
         let mut lines = Lines::new(BufReader::new(&file), limits.audit_line_bytes);
         loop {
             let offset = lines.end();
             let (entry, length) = match lines.next()? {
                 None | Some(Line::Torn(_)) => break,
-                Some(Line::TooLong) => return Err(LogError::line(lines.number(), "it is too long")),
+                Some(Line::TooLong) => {
+                    return Err(LogError::line(lines.number(), "it is too long"));
+                }
                 Some(Line::Whole(bytes)) => (decode(bytes), bytes.len()),
             };
             let line = lines.number();
@@ -67,7 +105,6 @@ impl Log {
             reading.take(entry, Place { offset, length }, line)?;
             reading.end = lines.end();
         }
-        drop(lines);
         let Reading { header, places, unlisted, summary, end, .. } = reading;
         let finished = summary.is_some();
         Ok(header.map(|header| Self { header, places, unlisted, finished, end, file }))
@@ -107,16 +144,9 @@ impl Log {
         }
     }
 
-    /// Cuts off a torn line, and gives the file to write on.
-    ///
-    /// # Errors
-    /// Where the file cannot be cut or shared.
-    pub fn append(&self) -> io::Result<File> {
-        use std::io::{Seek as _, SeekFrom};
-        self.file.set_len(self.end)?;
-        let mut file = self.file.try_clone()?;
-        file.seek(SeekFrom::Start(self.end))?;
-        Ok(file)
+    /// Where its last whole line ends.
+    pub(in crate::audit) fn end(&self) -> u64 {
+        self.end
     }
 }
 
@@ -172,10 +202,7 @@ impl<'l> Reading<'l> {
             return Err(LogError::line(line, why));
         }
         if let Some(first) = &self.header {
-            first.agrees(&header).map_err(|why| LogError::line(line, why))?;
-            if first.shard != header.shard {
-                return Err(LogError::line(line, "it is of another shard"));
-            }
+            header.goes_on(first).map_err(|why| LogError::line(line, why))?;
         }
         // what a later run looks at, it looks at anew
         self.unlisted.clear();
@@ -190,8 +217,7 @@ impl<'l> Reading<'l> {
         if shard.is_some_and(|shard| !shard.owns(&record.image)) {
             return Err(LogError::line(line, "its image belongs to another shard"));
         }
-        if !self.places.contains_key(&record.image)
-            && self.places.len() >= self.limits.audit_images
+        if !self.places.contains_key(&record.image) && self.places.len() >= self.limits.audit_images
         {
             return Err(LogError::TooMany(self.limits.audit_images));
         }
@@ -207,20 +233,5 @@ impl<'l> Reading<'l> {
         }
         self.summary = Some(summary);
         Ok(())
-    }
-}
-
-impl Tally {
-    /// The tally of a log.
-    ///
-    /// # Errors
-    /// [`LogError`] where the file is not what it was.
-    pub fn of(log: &Log) -> Result<Self, LogError> {
-        let mut tally = Self::default();
-        for image in log.images() {
-            log.record(image)?.iter().for_each(|record| tally.add(record));
-        }
-        log.unlisted().iter().cloned().for_each(|unlisted| tally.miss(unlisted));
-        Ok(tally)
     }
 }
