@@ -6,5 +6,7 @@
 //! ```
 
 mod keychain;
+mod secrets;
 
 pub use keychain::{Keychain, PodAccess};
+pub use secrets::{Cluster, ClusterError, PullSecrets};
