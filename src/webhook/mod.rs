@@ -5,6 +5,7 @@
 //!          strict     table of places         verdicts
 //! ```
 
+pub mod certificate;
 mod keychain;
 mod secrets;
 
