@@ -9,6 +9,8 @@ mod attach;
 mod audit;
 #[cfg(feature = "webhook")]
 mod cluster;
+#[cfg(feature = "webhook")]
+mod certificate;
 mod copy;
 mod exit;
 mod key;
@@ -64,6 +66,8 @@ enum Command {
     Key(key::Key),
     Policy(policy::Policy),
     Audit(audit::Audit),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -85,6 +89,8 @@ pub fn run() -> Exit {
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
         Command::Audit(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
