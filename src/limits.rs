@@ -175,7 +175,7 @@ impl Default for Limits {
             remembered_bytes: 16 * MIB,
             remembered_verdict_bytes: 8 * MIB,
             remembered_layers: 20_000,
-            verifications: 16,
+            verifications: 32,
             waiting: 2_000,
             keyrings: 500,
             pull_secrets: 32,

@@ -123,6 +123,9 @@ pub struct Verdict {
     pub now: Timestamp,
     /// Digest over the evidence, in a canonical order.
     pub evidence_digest: Digest,
+    /// See [`Verdict::until`].
+    #[serde(skip)]
+    pub(super) until: Option<Timestamp>,
     /// Set by `decide` alone, on an allow by evidence that was verified here.
     #[serde(skip)]
     pub(super) admitted: Option<Admitted>,
@@ -251,6 +254,15 @@ impl Admitted {
 }
 
 impl Verdict {
+    /// The verdict's next breakpoint: with the same policy, image and
+    /// evidence it is the same at every instant from [`Verdict::now`] to
+    /// before this one. `None` where time alone changes nothing.
+    ///
+    /// A verdict may be remembered no further than to here.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
     /// The digest-pinned reference, where the answer is allow.
     ///
     /// # Errors
