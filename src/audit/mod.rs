@@ -13,6 +13,8 @@
 
 mod book;
 mod cause;
+#[cfg(feature = "webhook")]
+mod cluster;
 #[cfg(feature = "cli")]
 mod junit;
 mod lines;
@@ -29,6 +31,8 @@ mod tally;
 
 pub use book::{Book, Entry};
 pub use cause::{Cause, Class};
+#[cfg(feature = "webhook")]
+pub use cluster::{ImagesOf, Resource, from_cluster};
 #[cfg(feature = "cli")]
 pub use junit::junit;
 pub use list::{ListError, read_list};

@@ -193,6 +193,21 @@ impl Plan {
         Ok(())
     }
 
+    /// Adds the images of another plan.
+    ///
+    /// # Errors
+    /// [`PlanError`] where there are too many.
+    pub fn absorb(&mut self, other: Self) -> Result<(), PlanError> {
+        for item in other.into_items() {
+            let (key, more) = (item.name.key(), item.users.more);
+            self.add(item.name, item.users.named, item.line)?;
+            if let Some(item) = self.items.get_mut(&key) {
+                item.users.more = item.users.more.saturating_add(more);
+            }
+        }
+        Ok(())
+    }
+
     /// How many images there are.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -8,9 +8,9 @@ mod access;
 mod attach;
 mod audit;
 #[cfg(feature = "webhook")]
-mod cluster;
-#[cfg(feature = "webhook")]
 mod certificate;
+#[cfg(feature = "webhook")]
+mod cluster;
 mod copy;
 mod exit;
 mod key;
