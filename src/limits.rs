@@ -109,7 +109,7 @@ pub struct Limits {
     /// AdmissionReviews being answered at once; further ones wait.
     pub reviews: usize,
     /// Images of one AdmissionReview being judged at once.
-    pub review_images: usize,
+    pub review_parallel: usize,
     /// Connections to the webhook at once. An API server keeps one for each
     /// request under way; the one longest unused makes room for a new one.
     pub connections: usize,
@@ -177,7 +177,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             reviews_bytes: 16 * MIB,
             reviews: 256,
-            review_images: 8,
+            review_parallel: 8,
             connections: 512,
             connection_streams: 128,
             handshake_timeout: Duration::from_secs(5),

@@ -38,7 +38,7 @@ impl App {
             self.metrics.verdicts.get_or_create(&labels(&outcome)).inc();
             Judged { outcome, took: began.elapsed() }
         };
-        let at_once = self.limits.review_images.max(1);
+        let at_once = self.limits.review_parallel.max(1);
         stream::iter(references).map(one).buffered(at_once).collect().await
     }
 }
