@@ -6,12 +6,16 @@
 
 mod access;
 mod attach;
+#[cfg(feature = "webhook")]
+mod certificate;
 mod copy;
 mod exit;
 mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
 #[cfg(feature = "webhook")]
 mod serve;
 mod shell;
@@ -64,6 +68,8 @@ enum Command {
     Policy(policy::Policy),
     #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -86,6 +92,8 @@ pub fn run() -> Exit {
         Command::Policy(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Serve(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
