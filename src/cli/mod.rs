@@ -14,6 +14,10 @@ mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -63,6 +67,8 @@ enum Command {
     Key(key::Key),
     Policy(policy::Policy),
     #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -84,6 +90,8 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),

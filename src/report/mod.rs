@@ -12,6 +12,6 @@ mod tree;
 
 pub use escape::{escaped, visible};
 pub use explain::explain;
-pub use json::json;
+pub use json::{json, printable};
 pub use text::{Style, text};
 pub use tree::{tree_json, tree_text};
