@@ -17,6 +17,10 @@ mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -67,6 +71,8 @@ enum Command {
     Policy(policy::Policy),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -89,6 +95,8 @@ pub fn run() -> Exit {
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
         Command::Audit(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),

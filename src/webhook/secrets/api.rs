@@ -28,7 +28,9 @@ pub(super) struct Api {
 pub(super) enum Trouble {
     /// No answer.
     Unreachable { place: String, reason: String },
-    /// Not for us, or of no use.
+    /// Not for us.
+    Forbidden { place: String, reason: String },
+    /// Of no use, or we are nobody to the API server.
     Unusable { place: String, reason: String },
     /// More than the limits allow.
     TooLarge { what: String, limit: u64 },
@@ -40,7 +42,9 @@ impl From<Trouble> for StoreError {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Unreachable { place, reason } => Self::Unreachable { place, reason },
-            Trouble::Unusable { place, reason } => Self::Unauthorized { place, reason },
+            Trouble::Forbidden { place, reason } | Trouble::Unusable { place, reason } => {
+                Self::Unauthorized { place, reason }
+            }
             Trouble::TooLarge { what, limit } => Self::TooLarge { what, limit },
             Trouble::Protocol { place, reason } => Self::Protocol { place, reason },
         }
@@ -139,7 +143,7 @@ fn decode<T: DeserializeOwned>(place: &str, bytes: &[u8]) -> Result<T, Trouble> 
 fn refused(place: &str, status: StatusCode) -> Trouble {
     let place = place.to_owned();
     match status {
-        StatusCode::FORBIDDEN => Trouble::Unusable {
+        StatusCode::FORBIDDEN => Trouble::Forbidden {
             place,
             reason: "the API server forbids reading it (403); allow ocisign's service account \
                      `get` on it"

@@ -8,8 +8,10 @@ use kube::{Client, Config};
 
 use crate::limits::Limits;
 
-/// What the kubelet tells every pod.
-const IN_CLUSTER: &str = "KUBERNETES_SERVICE_HOST";
+/// What the kubelet tells every pod, and what it gives to those that may ask
+/// the API server ("Accessing the Kubernetes API from a Pod").
+const ADDRESS: &str = "KUBERNETES_SERVICE_HOST";
+const TOKEN: &str = "/var/run/secrets/kubernetes.io/serviceaccount/token";
 
 /// A cluster.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,10 +44,15 @@ pub enum ClusterError {
 
 impl Cluster {
     /// The cluster of a kubeconfig file where one is named, else the own one
-    /// where there is one.
+    /// where this is a pod with a token.
     pub fn find(kubeconfig: Option<&Path>) -> Option<Self> {
-        let named = kubeconfig.map(|path| Self::Kubeconfig(path.to_owned()));
-        named.or_else(|| std::env::var_os(IN_CLUSTER).map(|_| Self::Own))
+        match kubeconfig {
+            Some(path) => Some(Self::Kubeconfig(path.to_owned())),
+            None if std::env::var_os(ADDRESS).is_some() && Path::new(TOKEN).exists() => {
+                Some(Self::Own)
+            }
+            None => None,
+        }
     }
 
     /// A client that sends its token to this cluster's API server alone. It

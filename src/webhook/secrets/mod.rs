@@ -39,7 +39,7 @@ pub struct PullSecrets {
     api: Api,
     fallback: Arc<dyn Credentials>,
     secrets: Shelf<Found>,
-    accounts: Shelf<Vec<String>>,
+    accounts: Shelf<Account>,
     most: usize,
 }
 
@@ -48,6 +48,13 @@ pub struct PullSecrets {
 enum Found {
     Secret(Arc<PullSecret>),
     Nothing(Notice),
+}
+
+/// What a service account says.
+#[derive(Clone, Default)]
+struct Account {
+    pull_secrets: Vec<String>,
+    notice: Option<Notice>,
 }
 
 impl PullSecrets {
@@ -79,14 +86,14 @@ impl PullSecrets {
 
     /// Names of secrets in their order: the pod's own, then those of its
     /// service account, each once.
-    async fn names(&self, namespace: &str, access: &PodAccess) -> Result<Vec<String>, Trouble> {
-        let account = match access.service_account.as_str() {
-            "" => "default",
-            named => named,
-        };
-        let of_account = self.of_account(namespace, account).await?;
+    fn names(
+        &self,
+        namespace: &str,
+        access: &PodAccess,
+        account: &Account,
+    ) -> Result<Vec<String>, Trouble> {
         let mut seen = BTreeSet::new();
-        let all = access.pull_secrets.iter().chain(of_account.iter());
+        let all = access.pull_secrets.iter().chain(account.pull_secrets.iter());
         let names: Vec<String> = all
             .filter(|name| !name.is_empty() && seen.insert(name.as_str()))
             .take(self.most + 1)
@@ -101,41 +108,46 @@ impl PullSecrets {
 
     /// A service account that does not exist names no secrets: no pod runs
     /// under it before it does.
-    async fn of_account(&self, namespace: &str, name: &str) -> Result<Vec<String>, Trouble> {
+    async fn account(&self, namespace: &str, name: &str) -> Result<Account, Trouble> {
+        let name = if name.is_empty() { "default" } else { name };
         let read = async {
-            let Some(account) = self.api.get::<ServiceAccount>(namespace, name).await? else {
-                return Ok((Vec::new(), 0));
+            let found = match self.api.get::<ServiceAccount>(namespace, name).await {
+                Ok(found) => found,
+                Err(Trouble::Forbidden { place, reason }) => {
+                    let notice = Some(Notice { place, reason });
+                    return Ok((Account { notice, ..Account::default() }, 0));
+                }
+                Err(trouble) => return Err(trouble),
             };
-            let references = account.image_pull_secrets.unwrap_or_default().into_iter();
-            let names: Vec<String> =
-                references.map(|reference| reference.name).take(self.most + 1).collect();
-            let weight = names.iter().map(String::len).sum();
-            Ok((names, weight))
+            let listed = found.and_then(|account| account.image_pull_secrets).unwrap_or_default();
+            let names = listed.into_iter().map(|reference| reference.name);
+            let pull_secrets: Vec<String> = names.take(self.most + 1).collect();
+            let weight = pull_secrets.iter().map(String::len).sum();
+            Ok((Account { pull_secrets, notice: None }, weight))
         };
         self.accounts.get(namespace, name, read).await
     }
 
     async fn secret(&self, namespace: &str, name: &str) -> Result<Found, Trouble> {
         let read = async {
-            let Some(secret) = self.api.get::<Secret>(namespace, name).await? else {
-                return Ok((Found::Nothing(Notice::absent(namespace, name)), 0));
+            let found = match self.api.get::<Secret>(namespace, name).await {
+                Ok(Some(secret)) => PullSecret::read(namespace, name, secret)?,
+                Ok(None) => Err(Notice::absent(namespace, name)),
+                Err(Trouble::Forbidden { place, reason }) => Err(Notice { place, reason }),
+                Err(trouble) => return Err(trouble),
             };
-            let secret = PullSecret::read(namespace, name, secret)?;
-            Ok(match secret {
-                Ok(secret) => {
-                    let weight = secret.weight();
-                    (Found::Secret(Arc::new(secret)), weight)
-                }
-                Err(notice) => (Found::Nothing(notice), 0),
-            })
+            let weight = found.as_ref().map_or(0, PullSecret::weight);
+            Ok((found.map_or_else(Found::Nothing, |it| Found::Secret(Arc::new(it))), weight))
         };
         self.secrets.get(namespace, name, read).await
     }
 
     async fn ring(&self, namespace: &str, access: &PodAccess) -> Result<Ring, Trouble> {
-        let names = self.names(namespace, access).await?;
+        let account = self.account(namespace, &access.service_account).await?;
+        let names = self.names(namespace, access, &account)?;
         let found = try_join_all(names.iter().map(|name| self.secret(namespace, name))).await?;
         let mut ring = Ring::new(Arc::clone(&self.fallback));
+        ring.notices.extend(account.notice);
         for found in found {
             match found {
                 Found::Secret(secret) => ring.secrets.push(secret),

@@ -25,12 +25,14 @@ pub(super) struct PullSecret {
     bytes: usize,
 }
 
-/// Why a name in a list of pull secrets gives no credentials. No error by
-/// itself: the kubelet goes on without it too.
+/// Why a name gives no credentials. No error by itself: the kubelet goes on
+/// without a secret that does not exist, and an image that needs no
+/// credentials needs no right to read them. It is one for a registry that
+/// wants credentials.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Notice {
-    place: String,
-    reason: String,
+    pub(super) place: String,
+    pub(super) reason: String,
 }
 
 impl Notice {

@@ -158,7 +158,6 @@ async fn what_cannot_be_read_is_no_keyring_and_is_asked_for_again() {
     };
     let answers: Answers = Arc::new(|path| match path.rsplit('/').next().unwrap() {
         "default" => http("404 Not Found", "{}"),
-        "forbidden" => http("403 Forbidden", "{}"),
         "unknown" => http("401 Unauthorized", "{}"),
         "failing" => http("500 Internal Server Error", "hunter2"),
         "moved" => Some("HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/\r\n\r\n".to_owned()),
@@ -172,7 +171,6 @@ async fn what_cannot_be_read_is_no_keyring_and_is_asked_for_again() {
     });
     let server = server(&limits, answers).await;
     for (name, says) in [
-        ("forbidden", "403"),
         ("unknown", "401"),
         ("failing", "500"),
         ("moved", "302"),
@@ -195,4 +193,20 @@ async fn what_cannot_be_read_is_no_keyring_and_is_asked_for_again() {
     }
     let many = server.secrets.keyring("space", &access(&["a", "b", "c", "d"])).await;
     assert!(many.unwrap_err().to_string().contains("larger than the limit of 3"));
+}
+
+#[tokio::test]
+async fn what_is_forbidden_is_missed_only_where_a_registry_wants_credentials() {
+    let answers: Answers = Arc::new(|path| match path.rsplit('/').next().unwrap() {
+        "good" => pull_secret("a.example", "me"),
+        _ => http("403 Forbidden", "{}"),
+    });
+    let server = server(&Limits::default(), answers).await;
+    let keyring = server.secrets.keyring("space", &access(&["good"])).await.unwrap().unwrap();
+    assert_eq!(user(&keyring, "a.example/x").await.unwrap().as_deref(), Some("me"));
+    let error = user(&keyring, "b.example/x").await.unwrap_err();
+    assert!(error.contains("service account `space/default`") && error.contains("403"), "{error}");
+    let keyring = server.secrets.keyring("space", &access(&["secret"])).await.unwrap().unwrap();
+    let error = user(&keyring, "b.example/x").await.unwrap_err();
+    assert!(error.contains("403"), "{error}");
 }
