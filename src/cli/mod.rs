@@ -6,6 +6,8 @@
 
 mod access;
 mod attach;
+#[cfg(feature = "webhook")]
+mod certificate;
 mod copy;
 mod exit;
 mod key;
@@ -60,6 +62,8 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -80,6 +84,8 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

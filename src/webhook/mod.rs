@@ -5,6 +5,9 @@
 //!          strict     table of places         verdicts
 //! ```
 
+pub mod certificate;
 mod keychain;
+mod secrets;
 
 pub use keychain::{Keychain, PodAccess};
+pub use secrets::{Cluster, ClusterError, PullSecrets};
