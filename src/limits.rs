@@ -82,6 +82,24 @@ pub struct Limits {
     pub deadline: Duration,
     /// Concurrent transfers.
     pub parallel: usize,
+    /// Largest blob or manifest that a gate remembers: configs have 2 to
+    /// 20 KiB, bundles under 16 KiB, indexes of thirty platforms 20 KiB.
+    pub remembered_blob_bytes: u64,
+    /// Blobs and manifests that a gate remembers, in all: some thousand
+    /// images.
+    pub remembered_bytes: u64,
+    /// Verdicts that a gate remembers, in all. One has 2 to 5 KiB.
+    pub remembered_verdict_bytes: u64,
+    /// Layers that a gate remembers to have hashed; about 200 bytes each.
+    pub remembered_layers: u64,
+    /// Verifications that a gate has under way at once. Each holds a tree
+    /// and a few transfers.
+    pub verifications: usize,
+    /// Verifications that wait behind those. More are refused at once, which
+    /// is a better answer than one that comes too late.
+    pub waiting: usize,
+    /// Keyrings whose tokens are kept at once.
+    pub keyrings: u64,
 }
 
 impl Default for Limits {
@@ -119,6 +137,13 @@ impl Default for Limits {
             retry_after: Duration::from_secs(60),
             deadline: Duration::from_secs(3600),
             parallel: 4,
+            remembered_blob_bytes: 256 << 10,
+            remembered_bytes: 16 * MIB,
+            remembered_verdict_bytes: 8 * MIB,
+            remembered_layers: 20_000,
+            verifications: 16,
+            waiting: 2_000,
+            keyrings: 500,
         }
     }
 }

@@ -3,6 +3,7 @@
 
 mod archive;
 pub mod auth;
+pub mod cached;
 mod chunks;
 mod layout;
 mod memory;
@@ -17,6 +18,7 @@ use futures_util::stream::BoxStream;
 use crate::image::{Descriptor, Digest};
 
 pub use archive::{Archive, write_archive};
+pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
 pub use layout::Layout;
 pub use memory::Memory;
