@@ -100,6 +100,21 @@ pub struct Limits {
     pub waiting: usize,
     /// Keyrings whose tokens are kept at once.
     pub keyrings: u64,
+    /// Pull secrets of one pod, its service account's included. Real pods
+    /// have one or two.
+    pub pull_secrets: usize,
+    /// One answer of the Kubernetes API: a secret holds 1 MiB at most, which
+    /// base64 makes 1.4 MiB, and annotations 256 KiB.
+    pub secret_bytes: u64,
+    /// Bytes of pull secrets kept in memory, and as many of service accounts.
+    pub secrets_bytes: u64,
+    /// How long a pull secret is kept: a rotated one counts after this.
+    pub secret_kept: Duration,
+    /// Requests to the Kubernetes API at once.
+    pub cluster_calls: usize,
+    /// Longest wait for one answer of the Kubernetes API: half of what the API
+    /// server waits for a webhook by default.
+    pub cluster_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -144,6 +159,12 @@ impl Default for Limits {
             verifications: 16,
             waiting: 2_000,
             keyrings: 500,
+            pull_secrets: 32,
+            secret_bytes: 2 * MIB,
+            secrets_bytes: 8 * MIB,
+            secret_kept: Duration::from_secs(5),
+            cluster_calls: 8,
+            cluster_timeout: Duration::from_secs(5),
         }
     }
 }

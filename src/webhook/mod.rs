@@ -7,5 +7,7 @@
 
 pub mod certificate;
 mod keychain;
+mod secrets;
 
 pub use keychain::{Keychain, PodAccess};
+pub use secrets::{Cluster, ClusterError, PullSecrets};
