@@ -82,6 +82,20 @@ pub struct Limits {
     pub deadline: Duration,
     /// Concurrent transfers.
     pub parallel: usize,
+    /// Distinct images of one audit. Large clusters run a few thousand.
+    pub audit_images: usize,
+    /// Users of images that one audit keeps by name; the others are counted.
+    /// A name takes some 100 bytes.
+    pub audit_users: usize,
+    /// One line of a list of images, or of an audit's own output. What an
+    /// audit writes has 600 KiB at worst: 50 users with names of 253
+    /// characters, and 16 causes in sentences of 400.
+    pub audit_line_bytes: u64,
+    /// One page of a cluster's objects: 500 of them with some 10 KiB each,
+    /// tenfold. etcd holds 1.5 MiB of one object at most.
+    pub cluster_page_bytes: u64,
+    /// Pages of one kind of a cluster's objects.
+    pub cluster_pages: usize,
     /// Largest blob or manifest that a gate remembers: configs have 2 to
     /// 20 KiB, bundles under 16 KiB, indexes of thirty platforms 20 KiB.
     pub remembered_blob_bytes: u64,
@@ -152,6 +166,11 @@ impl Default for Limits {
             retry_after: Duration::from_secs(60),
             deadline: Duration::from_secs(3600),
             parallel: 4,
+            audit_images: 100_000,
+            audit_users: 500_000,
+            audit_line_bytes: MIB,
+            cluster_page_bytes: 64 * MIB,
+            cluster_pages: 10_000,
             remembered_blob_bytes: 256 << 10,
             remembered_bytes: 16 * MIB,
             remembered_verdict_bytes: 8 * MIB,

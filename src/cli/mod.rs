@@ -6,6 +6,9 @@
 
 mod access;
 mod attach;
+mod audit;
+#[cfg(feature = "webhook")]
+mod cluster;
 #[cfg(feature = "webhook")]
 mod certificate;
 mod copy;
@@ -62,6 +65,7 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Audit(audit::Audit),
     #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
     Completions(shell::Completions),
@@ -84,6 +88,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
