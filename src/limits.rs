@@ -129,6 +129,36 @@ pub struct Limits {
     /// Longest wait for one answer of the Kubernetes API: half of what the API
     /// server waits for a webhook by default.
     pub cluster_timeout: Duration,
+    /// One AdmissionReview. A request to the API server has 3 MiB at most; an
+    /// update brings the old object too.
+    pub review_bytes: u64,
+    /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
+    /// 40 KiB, so this is hundreds; further ones wait.
+    pub reviews_bytes: u64,
+    /// AdmissionReviews being answered at once; further ones wait.
+    pub reviews: usize,
+    /// Images of one AdmissionReview being judged at once.
+    pub review_parallel: usize,
+    /// Connections to the webhook at once. An API server keeps one for each
+    /// request under way; the one longest unused makes room for a new one.
+    pub connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub connection_streams: u32,
+    /// Longest time for a client to finish the TLS handshake, and again to
+    /// send its first request's head. A client in the cluster takes
+    /// milliseconds.
+    pub handshake_timeout: Duration,
+    /// Longest time for a client to send a body.
+    pub body_timeout: Duration,
+    /// How long an unused connection is kept. Longer than the 90 s of Go's
+    /// clients, so that it is they who close it and never while they send.
+    pub connection_idle: Duration,
+    /// Longest time for an answer, whatever the API server says it waits:
+    /// 30 s is the most that a webhook's configuration may ask for.
+    pub review_timeout: Duration,
+    /// Lines of the decision log that wait to be written; further ones are
+    /// counted and not kept.
+    pub log_lines: usize,
 }
 
 impl Default for Limits {
@@ -184,6 +214,31 @@ impl Default for Limits {
             secret_kept: Duration::from_secs(5),
             cluster_calls: 8,
             cluster_timeout: Duration::from_secs(5),
+            review_bytes: 8 * MIB,
+            reviews_bytes: 16 * MIB,
+            reviews: 256,
+            review_parallel: 8,
+            connections: 512,
+            connection_streams: 128,
+            handshake_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(5),
+            connection_idle: Duration::from_secs(120),
+            review_timeout: Duration::from_secs(30),
+            log_lines: 10_000,
+        }
+    }
+}
+
+impl Limits {
+    /// For a webhook: somebody waits for the answer and asks again, so a
+    /// registry that stalls is given up sooner.
+    pub fn admission() -> Self {
+        Self {
+            attempts: 3,
+            idle_timeout: Duration::from_secs(10),
+            retry_after: Duration::from_secs(5),
+            deadline: Duration::from_secs(600),
+            ..Self::default()
         }
     }
 }

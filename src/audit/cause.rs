@@ -224,6 +224,7 @@ pub(super) fn let_through(verdict: &Verdict, policy: &Policy) -> Vec<Cause> {
 pub(super) fn of_failure(failure: &Undecided, repository: &Repository) -> Cause {
     let class = match failure {
         Undecided::Deadline(_) => Class::Deadline,
+        Undecided::Busy(_) | Undecided::Lost => Class::Failed,
         Undecided::Failed(error) => match error.as_ref() {
             engine::Error::Store(StoreError::Absent { .. }) => Class::Absent,
             engine::Error::Store(StoreError::Unauthorized { .. }) => Class::Unauthorized,

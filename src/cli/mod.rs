@@ -8,15 +8,17 @@ mod access;
 mod attach;
 mod audit;
 #[cfg(feature = "webhook")]
-mod cluster;
-#[cfg(feature = "webhook")]
 mod certificate;
+#[cfg(feature = "webhook")]
+mod cluster;
 mod copy;
 mod exit;
 mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -68,6 +70,8 @@ enum Command {
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
+    #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -91,6 +95,8 @@ pub fn run() -> Exit {
         Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
