@@ -71,9 +71,9 @@ enum Command {
     Policy(policy::Policy),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Serve(serve::Serve),
-    #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
+    #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -96,9 +96,9 @@ pub fn run() -> Exit {
         Command::Policy(verb) => verb.run(&out),
         Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
-        Command::Serve(verb) => verb.run(&out),
-        #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

@@ -121,6 +121,7 @@ impl Verdicts {
     }
 
     pub(super) fn count(&self) -> u64 {
+        self.kept.run_pending_tasks();
         self.kept.entry_count()
     }
 }
