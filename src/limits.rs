@@ -100,6 +100,16 @@ pub struct Limits {
     pub waiting: usize,
     /// Keyrings whose tokens are kept at once.
     pub keyrings: u64,
+    /// One AdmissionReview. The API server takes objects of 3 MiB, and a
+    /// review holds the object, the old one, and who asks.
+    pub review_bytes: u64,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
 }
 
 impl Default for Limits {
@@ -144,6 +154,9 @@ impl Default for Limits {
             verifications: 16,
             waiting: 2_000,
             keyrings: 500,
+            review_bytes: 8 * MIB,
+            review_values: 100_000,
+            review_images: 256,
         }
     }
 }

@@ -6,5 +6,6 @@
 //! ```
 
 mod keychain;
+pub mod review;
 
 pub use keychain::{Keychain, PodAccess};
