@@ -159,6 +159,13 @@ pub struct Limits {
     /// Lines of the decision log that wait to be written; further ones are
     /// counted and not kept.
     pub log_lines: usize,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
 }
 
 impl Default for Limits {
@@ -225,6 +232,8 @@ impl Default for Limits {
             connection_idle: Duration::from_secs(120),
             review_timeout: Duration::from_secs(30),
             log_lines: 10_000,
+            review_values: 100_000,
+            review_images: 256,
         }
     }
 }

@@ -68,5 +68,7 @@ pub(super) fn words(
         }
         Err(Undecided::Deadline(_)) => ("undecided", "deadline", "none"),
         Err(Undecided::Failed(_)) => ("undecided", "failed", "none"),
+        Err(Undecided::Busy(_)) => ("undecided", "busy", "none"),
+        Err(Undecided::Lost) => ("undecided", "lost", "none"),
     }
 }
