@@ -4,91 +4,108 @@
 //! listed, cannot be read or changes too fast is reported: an answer that
 //! leaves out a kind says nothing of the cluster.
 
-mod list;
+mod api;
+mod discover;
 mod page;
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::hash::{BuildHasher as _, RandomState};
+use std::sync::Arc;
 
 use serde_json::Value;
 
-use self::list::Lister;
+use self::api::Api;
+use super::plan::Access;
 use super::{Name, Plan, PlanError, Unlisted, User};
 use crate::limits::Limits;
+use crate::webhook::PodAccess;
+use crate::webhook::review::{Table, images_of};
 
 /// Objects of one kind that cannot be read are named up to here.
 const NAMED: usize = 100;
 
 /// A kind of objects to list.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resource {
-    /// Path of its group and version: `/apis/apps/v1`.
-    pub api: String,
+struct Resource {
+    /// Group and version as objects have them: `apps/v1`.
+    version: String,
     /// Its name in paths and in RBAC: `deployments`.
-    pub plural: String,
+    plural: String,
     /// Its kind, as objects have it.
-    pub kind: String,
+    kind: String,
+    /// Whether its objects lie in namespaces.
+    scope: Scope,
 }
 
+/// Where the objects of a kind lie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Scope {
+    Namespaced,
+    Cluster,
+}
+
+/// Kubernetes' own kinds that run pods, each with its group and version.
+/// Owners stand before what they own, so that a pod can be known as its
+/// Deployment's.
+const BUILT_IN: &[(&str, &str, &str)] = &[
+    ("apps/v1", "deployments", "Deployment"),
+    ("apps/v1", "statefulsets", "StatefulSet"),
+    ("apps/v1", "daemonsets", "DaemonSet"),
+    ("batch/v1", "cronjobs", "CronJob"),
+    ("v1", "podtemplates", "PodTemplate"),
+    ("v1", "replicationcontrollers", "ReplicationController"),
+    ("apps/v1", "replicasets", "ReplicaSet"),
+    ("batch/v1", "jobs", "Job"),
+    ("v1", "pods", "Pod"),
+];
+
 impl Resource {
-    /// Kubernetes' own kinds that run pods. Owners stand before what they
-    /// own, so that a pod can be known as its Deployment's.
-    pub fn builtin() -> Vec<Self> {
-        [
-            ("/apis/apps/v1", "deployments", "Deployment"),
-            ("/apis/apps/v1", "statefulsets", "StatefulSet"),
-            ("/apis/apps/v1", "daemonsets", "DaemonSet"),
-            ("/apis/batch/v1", "cronjobs", "CronJob"),
-            ("/api/v1", "podtemplates", "PodTemplate"),
-            ("/api/v1", "replicationcontrollers", "ReplicationController"),
-            ("/apis/apps/v1", "replicasets", "ReplicaSet"),
-            ("/apis/batch/v1", "jobs", "Job"),
-            ("/api/v1", "pods", "Pod"),
-        ]
-        .map(|(api, plural, kind)| Self {
-            api: api.to_owned(),
-            plural: plural.to_owned(),
-            kind: kind.to_owned(),
+    fn built_in() -> impl Iterator<Item = Self> {
+        BUILT_IN.iter().map(|(version, plural, kind)| Self {
+            version: (*version).to_owned(),
+            plural: (*plural).to_owned(),
+            kind: (*kind).to_owned(),
+            scope: Scope::Namespaced,
         })
-        .into()
     }
 
     /// As RBAC names it: `deployments.apps`.
-    pub fn name(&self) -> String {
-        match self.api.strip_prefix("/apis/").and_then(|api| api.split('/').next()) {
-            Some(group) => format!("{}.{group}", self.plural),
+    fn name(&self) -> String {
+        match self.version.split_once('/') {
+            Some((group, _)) => format!("{}.{group}", self.plural),
             None => self.plural.clone(),
         }
     }
+
+    fn path(&self, namespace: Option<&str>) -> String {
+        let root = if self.version.contains('/') { "/apis" } else { "/api" };
+        let namespace = namespace.map(|name| format!("/namespaces/{name}")).unwrap_or_default();
+        format!("{root}/{}{namespace}/{}", self.version, self.plural)
+    }
 }
 
-/// Tells the texts of an object's images, or why they cannot be told.
-pub type ImagesOf<'a> = dyn Fn(&Value) -> Result<Vec<String>, String> + 'a;
-
-/// Adds the images of a cluster's workloads to a plan; of some namespaces
-/// where `namespaces` is not empty. Says what could not be looked at.
+/// Adds the images of a cluster's workloads to a plan: of every kind that
+/// `table` knows, in some namespaces where `namespaces` is not empty. Says
+/// what could not be looked at.
 ///
 /// # Errors
 /// [`PlanError`] where there are too many images.
 pub async fn from_cluster(
     client: kube::Client,
     namespaces: &[String],
-    resources: &[Resource],
-    images_of: &ImagesOf<'_>,
+    table: &Table,
     plan: &mut Plan,
     limits: &Limits,
 ) -> Result<Vec<Unlisted>, PlanError> {
-    let lister = Lister::new(client, limits);
+    let api = Api::new(client, limits);
     let mut unlisted = Vec::new();
+    let mut resources = discover::custom(&api, table, &mut unlisted).await;
+    resources.extend(Resource::built_in());
     let mut owners = Owners::new(limits.audit_users);
-    let places: Vec<Option<&str>> = match namespaces {
-        [] => vec![None],
-        some => some.iter().map(|namespace| Some(namespace.as_str())).collect(),
-    };
-    for resource in resources {
-        for namespace in &places {
-            let mut found = Found::new(resource, images_of, &mut owners, limits);
-            let listed = lister.list(resource, *namespace, &mut found).await;
+    for resource in &resources {
+        for namespace in places(resource, namespaces) {
+            let mut found = Found::new(resource, table, &mut owners, limits);
+            let listed = api.list(resource, namespace, &mut found).await;
             found.finish(plan, &mut unlisted)?;
             if let Err(why) = listed {
                 let what = match namespace {
@@ -100,6 +117,16 @@ pub async fn from_cluster(
         }
     }
     Ok(unlisted)
+}
+
+/// The listings that find all objects of a kind. What lies in no namespace is
+/// in none of those that were asked for.
+fn places<'n>(resource: &Resource, namespaces: &'n [String]) -> Vec<Option<&'n str>> {
+    match (namespaces, resource.scope) {
+        ([], _) => vec![None],
+        (_, Scope::Cluster) => Vec::new(),
+        (some, Scope::Namespaced) => some.iter().map(|name| Some(name.as_str())).collect(),
+    }
 }
 
 /// Which objects use which images, as far as pods may have them as owners.
@@ -136,7 +163,7 @@ impl Owners {
 /// What one listing found.
 struct Found<'f> {
     resource: &'f Resource,
-    images_of: &'f ImagesOf<'f>,
+    table: &'f Table,
     owners: &'f mut Owners,
     limits: &'f Limits,
     plan: Plan,
@@ -148,13 +175,13 @@ struct Found<'f> {
 impl<'f> Found<'f> {
     fn new(
         resource: &'f Resource,
-        images_of: &'f ImagesOf<'f>,
+        table: &'f Table,
         owners: &'f mut Owners,
         limits: &'f Limits,
     ) -> Self {
         let plan = Plan::new(limits);
         let (unreadable, more_unreadable) = (Vec::new(), 0);
-        Self { resource, images_of, owners, limits, plan, full: None, unreadable, more_unreadable }
+        Self { resource, table, owners, limits, plan, full: None, unreadable, more_unreadable }
     }
 
     /// Forgets everything: the listing begins anew.
@@ -174,18 +201,16 @@ impl<'f> Found<'f> {
         let user = User::new(&namespace, &self.resource.kind, &text(&object, "/metadata/name"));
         let owner = owner(&object, &namespace);
         if let Some(object) = object.as_object_mut() {
-            let version =
-                self.resource.api.trim_start_matches("/apis/").trim_start_matches("/api/");
             object.insert("kind".to_owned(), Value::from(self.resource.kind.as_str()));
-            object.insert("apiVersion".to_owned(), Value::from(version));
+            object.insert("apiVersion".to_owned(), Value::from(self.resource.version.as_str()));
         }
-        let mut images = match (self.images_of)(&object) {
-            Ok(images) => images,
-            Err(why) => return self.unreadable(&user, why),
+        let uses = match images_of(self.table, &object) {
+            Ok(uses) => uses,
+            Err(why) => return self.unreadable(&user, why.to_string()),
         };
-        images.sort();
-        images.dedup();
-        for image in images {
+        let images: BTreeMap<String, Arc<PodAccess>> =
+            uses.into_iter().map(|used| (used.text, used.access)).collect();
+        for (image, access) in images {
             let name = match image.as_str() {
                 "" => Name::invalid("(no image)", "a container of it has no image"),
                 image => Name::parse(image),
@@ -197,6 +222,7 @@ impl<'f> Found<'f> {
             if let Err(full) = self.plan.add(name, user, None) {
                 self.full = Some(full);
             }
+            self.plan.grant(&key, Access { namespace: namespace.clone(), of: access });
         }
     }
 
@@ -237,21 +263,18 @@ mod tests {
 
     use super::*;
 
-    fn images_of(object: &Value) -> Result<Vec<String>, String> {
-        let image = object["image"].as_str().ok_or("no image")?;
-        Ok(vec![image.to_owned(), image.to_owned()])
-    }
-
     fn resource(kind: &str) -> Resource {
-        Resource::builtin().into_iter().find(|resource| resource.kind == kind).unwrap()
+        Resource::built_in().find(|resource| resource.kind == kind).unwrap()
     }
 
-    fn object(name: &str, image: &str, owner: Option<(&str, &str)>) -> Value {
+    fn object(kind: &str, name: &str, image: &str, owner: Option<(&str, &str)>) -> Value {
         let owners: Vec<Value> = owner
             .iter()
             .map(|(kind, name)| json!({"controller": true, "kind": kind, "name": name}))
             .collect();
-        json!({"image": image,
+        let spec = json!({"containers": [{"name": "a", "image": image}, {"name": "b", "image": image}]});
+        let spec = if kind == "Pod" { spec } else { json!({"template": {"spec": spec}}) };
+        json!({"spec": spec,
             "metadata": {"namespace": "shop", "name": name, "ownerReferences": owners}})
     }
 
@@ -260,6 +283,7 @@ mod tests {
     #[test]
     fn users_are_those_that_own_the_use() {
         let limits = Limits::default();
+        let table = Table::built_in(&limits);
         let (mut owners, mut plan) = (Owners::new(100), Plan::new(&limits));
         let mut unlisted = Vec::new();
         for (kind, name, image, owner) in [
@@ -271,8 +295,8 @@ mod tests {
             ("Pod", "alone", "app:2", Some(("Deployment", "no-such"))),
         ] {
             let resource = resource(kind);
-            let mut found = Found::new(&resource, &images_of, &mut owners, &limits);
-            found.add(object(name, image, owner));
+            let mut found = Found::new(&resource, &table, &mut owners, &limits);
+            found.add(object(kind, name, image, owner));
             found.finish(&mut plan, &mut unlisted).unwrap();
         }
         let users: Vec<String> = plan
@@ -295,15 +319,29 @@ mod tests {
     #[test]
     fn objects_that_cannot_be_read_are_counted_and_named() {
         let limits = Limits::default();
+        let table = Table::built_in(&limits);
         let (mut owners, mut plan) = (Owners::new(100), Plan::new(&limits));
         let resource = resource("Pod");
-        let mut found = Found::new(&resource, &images_of, &mut owners, &limits);
-        (0..150).for_each(|_| found.add(json!({"metadata": {"name": "odd"}})));
+        let mut found = Found::new(&resource, &table, &mut owners, &limits);
+        (0..150).for_each(|_| found.add(json!({"metadata": {"name": "odd"}, "spec": 1})));
         let mut unlisted = Vec::new();
         found.finish(&mut plan, &mut unlisted).unwrap();
         assert_eq!(unlisted.len(), NAMED + 1);
         assert_eq!(unlisted[0].what, "Pod odd");
         assert_eq!(unlisted[NAMED].what, "50 more pods");
+    }
+
+    /// What the webhook asks about, an audit lists.
+    #[test]
+    fn every_built_in_kind_of_the_table_is_listed() {
+        let table = Table::built_in(&Limits::default());
+        for place in table.places() {
+            let slash = if place.group.is_empty() { "" } else { "/" };
+            let version = format!("{}{slash}{}", place.group, place.version);
+            let listed = |resource: Resource| resource.kind == place.kind && resource.version == version;
+            assert!(Resource::built_in().any(listed), "{place:?}");
+        }
+        assert_eq!(table.places().len(), BUILT_IN.len());
     }
 
     #[test]

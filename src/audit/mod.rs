@@ -13,7 +13,6 @@
 
 mod book;
 mod cause;
-#[cfg(feature = "webhook")]
 mod cluster;
 #[cfg(feature = "cli")]
 mod junit;
@@ -31,13 +30,12 @@ mod tally;
 
 pub use book::{Book, Entry};
 pub use cause::{Cause, Class};
-#[cfg(feature = "webhook")]
-pub use cluster::{ImagesOf, Resource, from_cluster};
+pub use cluster::from_cluster;
 #[cfg(feature = "cli")]
 pub use junit::junit;
 pub use list::{ListError, read_list};
 pub use log::{Header, Input, Log, LogError, Unlisted, Writer};
-pub use plan::{Item, Name, Plan, PlanError, User, Users};
+pub use plan::{Access, Item, Name, Plan, PlanError, User, Users};
 pub use record::Record;
 pub use run::{End, Options, run};
 pub use sarif::sarif;

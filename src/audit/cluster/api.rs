@@ -1,4 +1,4 @@
-//! One kind of objects, page by page.
+//! The API server: one kind of objects, page by page, and single documents.
 
 use std::time::Duration;
 
@@ -7,6 +7,7 @@ use futures_util::StreamExt as _;
 use http::StatusCode;
 use kube::core::Request;
 use kube::core::params::ListParams;
+use serde::de::DeserializeOwned;
 
 use super::page::{Page, read_page};
 use super::{Found, Resource};
@@ -20,8 +21,8 @@ const PAGE: u32 = 500;
 /// last one was: it keeps that for five minutes.
 const RESTARTS: u32 = 5;
 
-/// Lists kinds of objects.
-pub(super) struct Lister<'l> {
+/// The API server.
+pub(super) struct Api<'l> {
     client: kube::Client,
     limits: &'l Limits,
 }
@@ -29,6 +30,8 @@ pub(super) struct Lister<'l> {
 /// What the server said to one request.
 enum Said {
     Bytes(Vec<u8>),
+    /// There is no such thing.
+    Absent,
     /// It has forgotten where the listing was.
     Expired,
     /// It has too much to do; the text says so.
@@ -43,7 +46,7 @@ enum Listing {
     Expired,
 }
 
-impl<'l> Lister<'l> {
+impl<'l> Api<'l> {
     pub(super) fn new(client: kube::Client, limits: &'l Limits) -> Self {
         Self { client, limits }
     }
@@ -56,14 +59,10 @@ impl<'l> Lister<'l> {
         namespace: Option<&str>,
         found: &mut Found<'_>,
     ) -> Result<(), String> {
-        let Resource { api, plural, .. } = resource;
-        let path = match namespace {
-            Some(namespace) if is_label(namespace) => {
-                format!("{api}/namespaces/{namespace}/{plural}")
-            }
-            Some(_) => return Err("this is no namespace's name; correct it".to_owned()),
-            None => format!("{api}/{plural}"),
-        };
+        if namespace.is_some_and(|namespace| !is_label(namespace)) {
+            return Err("this is no namespace's name; correct it".to_owned());
+        }
+        let path = resource.path(namespace);
         for _ in 0..=RESTARTS {
             match self.pages(&path, resource, found).await? {
                 Listing::Whole => return Ok(()),
@@ -82,9 +81,10 @@ impl<'l> Lister<'l> {
     ) -> Result<Listing, String> {
         let mut next: Option<String> = None;
         for _ in 0..self.limits.cluster_pages {
-            let bytes = match self.patiently(path, next.as_deref(), resource).await? {
+            let bytes = match self.patiently(path, next.as_deref(), &resource.name()).await? {
                 Said::Bytes(bytes) => bytes,
                 Said::Expired => return Ok(Listing::Expired),
+                Said::Absent => return Err(format!("the API server has no {} (404); look at its version", resource.name())),
                 Said::Later(why) | Said::No(why) => return Err(why),
             };
             let Page { more } = read_page(&bytes, &mut |object| found.add(object))?;
@@ -100,16 +100,33 @@ impl<'l> Lister<'l> {
         Err(format!("there are more than {most} pages; audit some namespaces at a time"))
     }
 
+    /// A document about the API; `None` where there is none.
+    pub(super) async fn document<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        what: &str,
+    ) -> Result<Option<T>, String> {
+        match self.patiently(path, None, what).await? {
+            Said::Absent => Ok(None),
+            Said::Bytes(bytes) => serde_json::from_slice(&bytes).map(Some).map_err(|error| {
+                let (line, column) = (error.line(), error.column());
+                format!("the API server's answer is another (line {line}, column {column})")
+            }),
+            Said::Expired => Err("the API server answers 410; try again".to_owned()),
+            Said::Later(why) | Said::No(why) => Err(why),
+        }
+    }
+
     /// One page; a server that has too much to do is asked again.
     async fn patiently(
         &self,
         path: &str,
         next: Option<&str>,
-        resource: &Resource,
+        what: &str,
     ) -> Result<Said, String> {
         let mut attempt = 1;
         loop {
-            match self.once(path, next, resource).await? {
+            match self.once(path, next, what).await? {
                 Said::Later(_) if attempt < self.limits.attempts => {
                     tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
                     attempt += 1;
@@ -123,7 +140,7 @@ impl<'l> Lister<'l> {
         &self,
         path: &str,
         next: Option<&str>,
-        resource: &Resource,
+        what: &str,
     ) -> Result<Said, String> {
         let mut asked = ListParams::default().limit(PAGE);
         asked.continue_token = next.map(str::to_owned);
@@ -136,7 +153,7 @@ impl<'l> Lister<'l> {
                 .map_err(|error| Said::Later(unreachable(&error)))?;
             match response.status() {
                 StatusCode::OK => Ok(response.into_body()),
-                status => Err(refused(status, resource)),
+                status => Err(refused(status, what)),
             }
         };
         let wait = self.limits.idle_timeout;
@@ -175,8 +192,7 @@ impl<'l> Lister<'l> {
     }
 }
 
-fn refused(status: StatusCode, resource: &Resource) -> Said {
-    let what = resource.name();
+fn refused(status: StatusCode, what: &str) -> Said {
     match status {
         StatusCode::GONE => Said::Expired,
         StatusCode::FORBIDDEN => Said::No(format!(
@@ -186,9 +202,7 @@ fn refused(status: StatusCode, resource: &Resource) -> Said {
             "the API server does not know who asks (401); give a valid token or kubeconfig"
                 .to_owned(),
         ),
-        StatusCode::NOT_FOUND => {
-            Said::No(format!("the API server has no {what} (404); look at its version"))
-        }
+        StatusCode::NOT_FOUND => Said::Absent,
         status if status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error() => {
             Said::Later(format!("the API server answers {}; try again later", status.as_u16()))
         }
