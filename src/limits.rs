@@ -100,6 +100,18 @@ pub struct Limits {
     pub waiting: usize,
     /// Keyrings whose tokens are kept at once.
     pub keyrings: u64,
+    /// Time that the containerd plugin takes at most. containerd kills it
+    /// after 10 s and shows no reason then.
+    pub verifier_deadline: Duration,
+    /// Sum of the files that the containerd plugin keeps on disk.
+    pub shelf_bytes: u64,
+    /// Number of these files. An image with its signatures has about ten.
+    pub shelf_entries: usize,
+    /// Largest of these files; what is larger is fetched anew.
+    pub shelf_item_bytes: u64,
+    /// Time for which the plugin may allow by a list of signatures that it
+    /// fetched before.
+    pub kept_listing: Duration,
 }
 
 impl Default for Limits {
@@ -144,6 +156,11 @@ impl Default for Limits {
             verifications: 16,
             waiting: 2_000,
             keyrings: 500,
+            verifier_deadline: Duration::from_secs(8),
+            shelf_bytes: 256 * MIB,
+            shelf_entries: 20_000,
+            shelf_item_bytes: 4 * MIB,
+            kept_listing: Duration::from_secs(600),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod access;
 mod attach;
+mod containerd;
 mod copy;
 mod exit;
 mod key;
@@ -60,12 +61,18 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Containerd(containerd::Containerd),
+    #[command(name = containerd::VERIFIER)]
+    ContainerdVerifier(containerd::ContainerdVerifier),
     Completions(shell::Completions),
     Man(shell::Man),
 }
 
 /// Runs one command line and says how it ended.
 pub fn run() -> Exit {
+    if let Some(exit) = containerd::as_plugin() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
@@ -80,6 +87,8 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Containerd(verb) => verb.run(&out),
+        Command::ContainerdVerifier(verb) => verb.run(),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

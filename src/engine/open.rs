@@ -156,6 +156,7 @@ fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
     };
     Ok(RegistryOptions {
         plain_http: access.plain_http,
+        loopback_tls: false,
         ca: access.ca.iter().map(read).collect::<Result<_, _>>()?,
         client_identity: match &access.client {
             Some((certificate, key)) => {
