@@ -100,6 +100,9 @@ pub struct Limits {
     pub waiting: usize,
     /// Keyrings whose tokens are kept at once.
     pub keyrings: u64,
+    /// Requirements of one scope in an exported policy.json: podman and
+    /// CRI-O verify all signatures anew for each.
+    pub export_requirements: usize,
 }
 
 impl Default for Limits {
@@ -144,6 +147,7 @@ impl Default for Limits {
             verifications: 16,
             waiting: 2_000,
             keyrings: 500,
+            export_requirements: 128,
         }
     }
 }

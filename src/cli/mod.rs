@@ -8,6 +8,7 @@ mod access;
 mod attach;
 mod copy;
 mod exit;
+mod export;
 mod key;
 mod output;
 mod policy;
@@ -60,6 +61,7 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -80,6 +82,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
