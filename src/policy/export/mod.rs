@@ -15,6 +15,7 @@ mod checks;
 mod clauses;
 mod files;
 mod places;
+mod widen;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -132,7 +133,11 @@ pub fn containers_policy(
     now: Timestamp,
     limits: &Limits,
 ) -> Result<Export, Vec<Unsaid>> {
-    let reading = Reading::new(policy, now, limits.export_requirements);
+    let policy = match options.subtrees {
+        Subtrees::Apart => policy.clone(),
+        Subtrees::Widen => widen::widened(policy),
+    };
+    let reading = Reading::new(&policy, now, limits.export_requirements);
     let mut draft = Draft { reading, options, asked: BTreeMap::new() };
     let expired = policy.document().expires.is_some_and(|expires| expires <= now);
     if expired {
@@ -172,12 +177,18 @@ struct Kind<'a> {
     own: Option<Matched<'a>>,
 }
 
+impl Kind<'_> {
+    fn rule(&self) -> Option<&str> {
+        self.selected.rule.map(|(rule, _)| rule.id.as_str())
+    }
+}
+
 impl<'a> Draft<'a> {
     fn read_places(&mut self) {
         let document = self.reading.document();
         let samples = Samples::new(document);
         for place in places::places(document) {
-            let mut kinds: Vec<_> = samples
+            let kinds: Vec<_> = samples
                 .of(&place)
                 .into_iter()
                 .map(|name| {
@@ -186,20 +197,7 @@ impl<'a> Draft<'a> {
                     Kind { name, selected, own }
                 })
                 .collect();
-            self.widen(&place, &mut kinds);
             self.read_place(place, &kinds);
-        }
-    }
-
-    /// Lets the only rule at a path hold for the repository and what is below.
-    fn widen(&self, place: &Place, kinds: &mut [Kind<'a>]) {
-        let paths = match place {
-            Place::Path(_) => self.options.subtrees == Subtrees::Widen,
-            Place::Everything | Place::Wildcard(_) => false,
-        };
-        let own: Vec<_> = kinds.iter().filter_map(|kind| kind.own).collect();
-        if let (true, [one]) = (paths, own.as_slice()) {
-            kinds.iter_mut().for_each(|kind| kind.selected.rule = Some(*one));
         }
     }
 
@@ -208,11 +206,13 @@ impl<'a> Draft<'a> {
         let answers: Option<Vec<_>> = answers.into_iter().collect();
         let Some(answers) = answers else { return };
         let requirement = answers.iter().cloned().fold(Requirement::nothing(), Requirement::and);
+        let one_rule = self.options.subtrees == Subtrees::Widen
+            && kinds.windows(2).all(|pair| matches!(pair, [a, b] if a.rule() == b.rule()));
         for (kind, answer) in kinds.iter().zip(&answers) {
             if answer.implies(&requirement) {
                 continue;
             }
-            match kind.own {
+            match kind.own.filter(|_| !one_rule) {
                 Some((rule, scope)) => {
                     let why = apart(&place, kinds, &scope.to_string());
                     self.reading.cannot(&rule.id, why);
@@ -374,15 +374,14 @@ fn together(place: &Place) -> &'static str {
 
 /// Why the names at one place cannot be told apart.
 fn apart(place: &Place, kinds: &[Kind<'_>], scope: &str) -> String {
-    let own: BTreeSet<_> = kinds.iter().filter_map(|kind| kind.own).map(|m| &m.0.id).collect();
     match place {
         Place::Everything | Place::Wildcard(_) => format!(
             "policy.json's wildcards are for all ports, and the policy has another answer for \
              ports that `{scope}` does not match; name the hosts"
         ),
-        Place::Path(path) if own.len() > 1 => format!(
-            "to policy.json `{path}` and what is below it are one, and the policy has a rule for \
-             each; give both the same rule"
+        Place::Path(path) if kinds.iter().all(|kind| kind.own.is_some()) => format!(
+            "to policy.json `{path}` and what is below it are one, and the policy asks for \
+             different things; give both the same rule and the same `baseline`"
         ),
         Place::Path(path) => {
             let other = match scope.strip_suffix("/**") {
