@@ -272,7 +272,8 @@ mod tests {
             .iter()
             .map(|(kind, name)| json!({"controller": true, "kind": kind, "name": name}))
             .collect();
-        let spec = json!({"containers": [{"name": "a", "image": image}, {"name": "b", "image": image}]});
+        let spec =
+            json!({"containers": [{"name": "a", "image": image}, {"name": "b", "image": image}]});
         let spec = if kind == "Pod" { spec } else { json!({"template": {"spec": spec}}) };
         json!({"spec": spec,
             "metadata": {"namespace": "shop", "name": name, "ownerReferences": owners}})
@@ -338,7 +339,8 @@ mod tests {
         for place in table.places() {
             let slash = if place.group.is_empty() { "" } else { "/" };
             let version = format!("{}{slash}{}", place.group, place.version);
-            let listed = |resource: Resource| resource.kind == place.kind && resource.version == version;
+            let listed =
+                |resource: Resource| resource.kind == place.kind && resource.version == version;
             assert!(Resource::built_in().any(listed), "{place:?}");
         }
         assert_eq!(table.places().len(), BUILT_IN.len());

@@ -203,8 +203,12 @@ impl Plan {
         if !self.items.contains_key(&key) && self.items.len() >= self.most {
             return Err(PlanError::TooMany(self.most));
         }
-        let item =
-            self.items.entry(key).or_insert_with(|| Item { name, users: Users::default(), line, access: None });
+        let item = self.items.entry(key).or_insert_with(|| Item {
+            name,
+            users: Users::default(),
+            line,
+            access: None,
+        });
         item.line = item.line.or(line);
         for user in users {
             let before = item.users.named.len();

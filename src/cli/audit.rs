@@ -146,8 +146,14 @@ impl Audit {
 
     fn gate(&self, engine: Engine, registries: RegistryOptions) -> Gate {
         let patience = Duration::from_secs(self.deadline);
-        let settings = Settings { foreground: patience, background: patience, ..Settings::default() };
-        Gate::with(engine, Arc::new(RegistryPlaces::new(registries)), settings, Arc::new(Unobserved))
+        let settings =
+            Settings { foreground: patience, background: patience, ..Settings::default() };
+        Gate::with(
+            engine,
+            Arc::new(RegistryPlaces::new(registries)),
+            settings,
+            Arc::new(Unobserved),
+        )
     }
 
     async fn judge(

@@ -89,7 +89,8 @@ impl ClusterArgs {
             return match (paths.next(), paths.next()) {
                 (Some(path), None) => Ok(Cluster::Kubeconfig(path)),
                 _ => Err(Failure::CouldNot(
-                    "KUBECONFIG names several files; give one of them with `--kubeconfig`".to_owned(),
+                    "KUBECONFIG names several files; give one of them with `--kubeconfig`"
+                        .to_owned(),
                 )),
             };
         }

@@ -56,13 +56,15 @@ async fn find(api: &Api<'_>, group: &str, kind: &str) -> Result<Option<Resource>
     let version = about.preferred_version.group_version;
     let plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-');
     let is_version = |version: &str| !version.is_empty() && version.chars().all(plain);
-    if !version.strip_prefix(group).and_then(|rest| rest.strip_prefix('/')).is_some_and(is_version) {
+    if !version.strip_prefix(group).and_then(|rest| rest.strip_prefix('/')).is_some_and(is_version)
+    {
         return Err("the API server names another group; look at it".to_owned());
     }
     let path = format!("/apis/{version}");
     let Some(kinds) = api.document::<Kinds>(&path, &version).await? else { return Ok(None) };
     // `rollouts/scale` is a part of an object, not a kind of them
-    let is_it = |one: &Kind| one.kind == kind && !one.name.is_empty() && one.name.chars().all(plain);
+    let is_it =
+        |one: &Kind| one.kind == kind && !one.name.is_empty() && one.name.chars().all(plain);
     let found = kinds.resources.into_iter().find(is_it);
     Ok(found.map(|one| Resource {
         version,

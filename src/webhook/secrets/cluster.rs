@@ -75,9 +75,7 @@ impl Cluster {
     ) -> Result<Client, ClusterError> {
         let mut config = match self {
             Self::Own => Config::incluster().map_err(|e| ClusterError::NoPod(e.to_string()))?,
-            Self::Kubeconfig(path) => {
-                from_file(path, context).await.map_err(|e| self.broken(e))?
-            }
+            Self::Kubeconfig(path) => from_file(path, context).await.map_err(|e| self.broken(e))?,
         };
         let url = &config.cluster_url;
         if url.scheme_str() != Some("https") && !url.host().is_some_and(is_loopback) {
