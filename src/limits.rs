@@ -174,6 +174,13 @@ pub struct Limits {
     /// Requirements of one scope in an exported policy.json: podman and
     /// CRI-O verify all signatures anew for each.
     pub export_requirements: usize,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
 }
 
 impl Default for Limits {
@@ -246,6 +253,8 @@ impl Default for Limits {
             shelf_item_bytes: 4 * MIB,
             kept_listing: Duration::from_secs(600),
             export_requirements: 128,
+            review_values: 100_000,
+            review_images: 256,
         }
     }
 }
