@@ -164,7 +164,7 @@ impl Store for OurRepository {
         for entry in self.client.list().await? {
             let Ok(descriptor) = serde_json::from_value::<Descriptor>(entry) else { continue };
             let manifest: Value = parse(&self.client.get(&descriptor.digest)?)?;
-            if manifest["subject"]["digest"] == subject.to_string() {
+            if text(&manifest, "/subject/digest") == Some(&subject.to_string()) {
                 entries.push(descriptor);
             }
         }
@@ -184,7 +184,7 @@ impl Client {
     async fn list(&self) -> Result<Vec<Value>, StoreError> {
         tokio::time::sleep(self.busy).await;
         let index: Value = parse(&self.read("index.json")?)?;
-        Ok(index["manifests"].as_array().cloned().unwrap_or_default())
+        Ok(index.get("manifests").and_then(Value::as_array).cloned().unwrap_or_default())
     }
 
     fn get(&self, digest: &Digest) -> Result<Vec<u8>, StoreError> {
@@ -211,11 +211,15 @@ fn parse(bytes: &[u8]) -> Result<Value, StoreError> {
 }
 
 fn tagged(entry: &Value, tag: &str) -> bool {
-    entry["annotations"]["org.opencontainers.image.ref.name"] == tag
+    text(entry, "/annotations/org.opencontainers.image.ref.name") == Some(tag)
 }
 
 fn digest(entry: &Value) -> Option<Digest> {
-    entry["digest"].as_str()?.parse().ok()
+    text(entry, "/digest")?.parse().ok()
+}
+
+fn text<'v>(value: &'v Value, pointer: &str) -> Option<&'v str> {
+    value.pointer(pointer)?.as_str()
 }
 
 /// The runtime's own numbers, for whatever reads them.
