@@ -1,13 +1,13 @@
 //! The answer: allow, deny or undecided, and everything that led to it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Format, KeyId, Rejection};
 use crate::image::{Depth, Digest, Reference};
 
 /// Allow, deny and could-not-decide are three different answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The image may run.
