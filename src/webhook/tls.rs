@@ -136,17 +136,15 @@ fn roots(path: &Path, limits: &Limits) -> Result<RootCertStore, Error> {
 }
 
 /// Since when and until when all of a chain holds.
-fn validity(
-    chain: &[CertificateDer<'_>],
-    path: &Path,
-) -> Result<(Timestamp, Timestamp), Error> {
+fn validity(chain: &[CertificateDer<'_>], path: &Path) -> Result<(Timestamp, Timestamp), Error> {
     let invalid = || {
         let path = path.display();
         Error::Tls(format!("`{path}` holds a certificate that is none; issue it anew"))
     };
     let (mut begins, mut expires) = (Timestamp::MIN, Timestamp::MAX);
     for certificate in chain {
-        let (_, parsed) = x509_parser::parse_x509_certificate(certificate).map_err(|_| invalid())?;
+        let (_, parsed) =
+            x509_parser::parse_x509_certificate(certificate).map_err(|_| invalid())?;
         let instant = |at: x509_parser::time::ASN1Time| {
             Timestamp::from_second(at.timestamp()).map_err(|_| invalid())
         };

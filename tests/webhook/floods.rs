@@ -58,7 +58,9 @@ async fn a_head_or_body_that_drips_is_cut() {
     let served = Setup::with_limits(tight()).start().await;
     let mut stream = tls(&served).await;
     let dripped = tokio::spawn(async move {
-        for byte in b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Long: ".iter().chain([b'x'; 10_000].iter()) {
+        for byte in
+            b"GET /healthz HTTP/1.1\r\nHost: a\r\nX-Long: ".iter().chain([b'x'; 10_000].iter())
+        {
             if stream.write_all(&[*byte]).await.and(stream.flush().await).is_err() {
                 break;
             }
@@ -87,8 +89,10 @@ async fn a_body_that_is_too_large_is_not_read() {
     assert_eq!(&start, b"HTTP/1.1 413");
 
     // not announced: found out while it streams
-    let endless = futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 64 << 10]));
-    let sent = served.client.post(served.url("/validate")).body(reqwest::Body::wrap_stream(endless));
+    let endless =
+        futures_util::stream::repeat_with(|| Ok::<_, std::io::Error>(vec![b' '; 64 << 10]));
+    let sent =
+        served.client.post(served.url("/validate")).body(reqwest::Body::wrap_stream(endless));
     let answer = tokio::time::timeout(BOUND, sent.send()).await.expect("it is read for ever");
     // the answer may be overtaken by the end of the connection
     if let Ok(answer) = answer {
@@ -118,7 +122,9 @@ async fn a_flood_of_idle_connections_is_bounded_and_keeps_nobody_out() {
 #[tokio::test]
 async fn noise_in_place_of_tls_or_http_ends_nothing() {
     let served = Setup::new().start().await;
-    for noise in [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\0\0\0\0", &[0xff; 5000], b"\x16\x03\x01\xff\xff"] {
+    for noise in
+        [&b"GET / HTTP/1.1\r\n\r\n"[..], b"\0\0\0\0", &[0xff; 5000], b"\x16\x03\x01\xff\xff"]
+    {
         let mut stream = raw(&served).await;
         let _ = stream.write_all(noise).await;
         let _ = stream.shutdown().await;
@@ -144,9 +150,12 @@ async fn what_is_no_review_is_a_bad_request_with_its_reason() {
         assert_eq!(status, 400, "{said}");
         assert!(!said.is_empty() && said.len() < 1000, "{said}");
     }
-    for (method, path, status) in
-        [("GET", "/validate", 405), ("POST", "/healthz", 405), ("POST", "/", 404), ("GET", "/x", 404)]
-    {
+    for (method, path, status) in [
+        ("GET", "/validate", 405),
+        ("POST", "/healthz", 405),
+        ("POST", "/", 404),
+        ("GET", "/x", 404),
+    ] {
         let method = method.parse().unwrap();
         let answer = served.client.request(method, served.url(path)).send().await.unwrap();
         assert_eq!(answer.status().as_u16(), status, "{path}");

@@ -64,7 +64,10 @@ impl Write for Sink {
 
 /// A policy that wants a signature of the test key on everything.
 pub(crate) fn signed_policy(serial: u64) -> String {
-    policy(serial, r#""require": [{"id": "signed", "signed": {"by": ["demo"], "reference": "none"}}]"#)
+    policy(
+        serial,
+        r#""require": [{"id": "signed", "signed": {"by": ["demo"], "reference": "none"}}]"#,
+    )
 }
 
 /// A policy with one rule on everything.
@@ -117,8 +120,7 @@ impl Setup {
     pub(crate) async fn start(self) -> Served {
         let log = Sink::default();
         let sink = Box::new(log.clone());
-        let server =
-            Server::bind(self.settings, self.places, self.keychain, sink).await.unwrap();
+        let server = Server::bind(self.settings, self.places, self.keychain, sink).await.unwrap();
         let port = server.address().unwrap().port();
         let control = server.control();
         let running = tokio::spawn(server.run());

@@ -61,9 +61,18 @@ async fn metrics_are_text_that_parses() {
     }
     assert!(text.ends_with("# EOF\n"));
     for (name, value) in [
-        (r#"ocisign_admission_requests_total{endpoint="validate",operation="CREATE",decision="allow"}"#, 1.0),
-        (r#"ocisign_admission_requests_total{endpoint="validate",operation="CREATE",decision="undecided"}"#, 1.0),
-        (r#"ocisign_admission_requests_total{endpoint="mutate",operation="CREATE",decision="allow"}"#, 1.0),
+        (
+            r#"ocisign_admission_requests_total{endpoint="validate",operation="CREATE",decision="allow"}"#,
+            1.0,
+        ),
+        (
+            r#"ocisign_admission_requests_total{endpoint="validate",operation="CREATE",decision="undecided"}"#,
+            1.0,
+        ),
+        (
+            r#"ocisign_admission_requests_total{endpoint="mutate",operation="CREATE",decision="allow"}"#,
+            1.0,
+        ),
         (r#"ocisign_admission_duration_seconds_count{endpoint="validate"}"#, 2.0),
         (r#"ocisign_verdicts_total{decision="allow",row="holds",origin="verified"}"#, 1.0),
         (r#"ocisign_http_refusals_total{reason="malformed"}"#, 1.0),
@@ -84,7 +93,8 @@ async fn every_image_of_every_request_is_a_line_of_the_log() {
     let served = Setup::new().start().await;
     let (signed, unsigned) = (images.name("app", "v1"), images.name("app", "v2"));
     let mut review = pod("u-1", &[&signed, &unsigned, &signed]);
-    review["request"]["userInfo"]["username"] = json!("eve\u{1b}[31m\n{\"event\":\"decision\"}\u{202e}");
+    review["request"]["userInfo"]["username"] =
+        json!("eve\u{1b}[31m\n{\"event\":\"decision\"}\u{202e}");
     served.review("/validate", &review).await;
     served.until("it is logged", async |s| s.logged("decision").len() >= 2).await;
     let lines = served.logged("decision");
@@ -216,11 +226,7 @@ impl Keychain for Defective {
 }
 
 impl Places for Defective {
-    fn open(
-        &self,
-        _: &Repository,
-        _: Option<&Keyring>,
-    ) -> Result<Arc<dyn Store>, StoreError> {
+    fn open(&self, _: &Repository, _: Option<&Keyring>) -> Result<Arc<dyn Store>, StoreError> {
         panic!("as told")
     }
 }
@@ -234,8 +240,9 @@ async fn a_defect_is_a_denial() {
     for setup in [setup, other] {
         let served = setup.start().await;
         for path in ["/validate", "/mutate"] {
-            let answer =
-                served.review(&format!("{path}?timeout=3s"), &pod("1", &["r.example/app:v1"])).await;
+            let answer = served
+                .review(&format!("{path}?timeout=3s"), &pod("1", &["r.example/app:v1"]))
+                .await;
             assert_eq!(answer["allowed"], false, "{answer}");
             assert!(answer.get("patch").is_none());
         }
@@ -277,7 +284,9 @@ async fn an_end_is_announced_and_loses_no_request() {
         let served = Arc::clone(&served);
         tokio::spawn(async move { served.review("/validate", &review).await })
     };
-    served.until("it is asked", async |_| images.registry.count("GET /v2/app/manifests/v1") > 0).await;
+    served
+        .until("it is asked", async |_| images.registry.count("GET /v2/app/manifests/v1") > 0)
+        .await;
     served.control.end();
     assert_eq!(served.get("/readyz").await.0, 503);
     assert_eq!(served.get("/healthz").await.0, 200);
@@ -317,7 +326,9 @@ async fn probes_are_answered_while_reviews_wait_for_room() {
         })
         .collect();
     served
-        .until("they are under way", async |s| s.metric("ocisign_admission_in_flight").await >= 20.0)
+        .until("they are under way", async |s| {
+            s.metric("ocisign_admission_in_flight").await >= 20.0
+        })
         .await;
     let began = Instant::now();
     assert_eq!(served.get("/readyz").await.0, 200);

@@ -78,7 +78,9 @@ async fn a_pair_that_does_not_work_is_refused_and_the_old_one_stays() {
         served.replace("tls.key", key);
         // both files at once is what a Secret's mount does, and not this test
         served
-            .until("it is refused", async |s| s.get("/readyz").await.1.contains("not taken: certificate"))
+            .until("it is refused", async |s| {
+                s.get("/readyz").await.1.contains("not taken: certificate")
+            })
             .await;
         let refused = "ocisign_certificate_reloads_total{result=\"refused\"}";
         assert!(served.metric(refused).await > at as f64);

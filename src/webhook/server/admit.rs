@@ -17,8 +17,8 @@ use http::StatusCode;
 use http::header::CONTENT_TYPE;
 use tokio::time::{Instant, timeout_at};
 
-use super::{App, body};
 use super::serve::Peer;
+use super::{App, body};
 use crate::webhook::deadline;
 use crate::webhook::metrics::RequestLabels;
 
@@ -124,13 +124,26 @@ impl From<body::Refusal> for Refused {
 #[derive(Default, Debug)]
 pub(super) struct Table;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Mode { Enforce, Audit }
+pub enum Mode {
+    Enforce,
+    Audit,
+}
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Pinning { Optional, Required }
+pub enum Pinning {
+    Optional,
+    Required,
+}
 #[derive(Debug)]
-pub(super) struct TableFile { pub(super) path: std::path::PathBuf, pub(super) limits: crate::Limits }
+pub(super) struct TableFile {
+    pub(super) path: std::path::PathBuf,
+    pub(super) limits: crate::Limits,
+}
 impl crate::webhook::reload::Source for TableFile {
     type Value = Table;
-    fn fingerprint(&self) -> crate::webhook::reload::Fingerprint { crate::webhook::reload::Fingerprint::of([self.path.as_path()], self.limits.policy_bytes) }
-    fn load(&self) -> Result<Table, crate::webhook::Error> { Ok(Table) }
+    fn fingerprint(&self) -> crate::webhook::reload::Fingerprint {
+        crate::webhook::reload::Fingerprint::of([self.path.as_path()], self.limits.policy_bytes)
+    }
+    fn load(&self) -> Result<Table, crate::webhook::Error> {
+        Ok(Table)
+    }
 }

@@ -30,8 +30,7 @@ impl App {
             let began = Instant::now();
             let patience = deadline.saturating_duration_since(began);
             let keyring = keyring.cloned();
-            let question =
-                Question { reference, depth: self.settings.depth, keyring, patience };
+            let question = Question { reference, depth: self.settings.depth, keyring, patience };
             // the gate keeps to the patience; this holds it to it
             let outcome = timeout_at(deadline, self.gate.judge(&question)).await;
             let outcome = outcome.unwrap_or(Err(Undecided::Deadline(patience)));
@@ -68,6 +67,8 @@ pub(super) fn words(
             (decision, verdict.row.as_str(), origin)
         }
         Err(Undecided::Deadline(_)) => ("undecided", "deadline", "none"),
+        Err(Undecided::Busy(_)) => ("undecided", "busy", "none"),
+        Err(Undecided::Lost) => ("undecided", "lost", "none"),
         Err(Undecided::Failed(_)) => ("undecided", "failed", "none"),
     }
 }

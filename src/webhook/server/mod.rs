@@ -14,12 +14,12 @@ mod serve;
 mod signals;
 mod take;
 
+use std::fmt;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
-use std::fmt;
 
 use rustls::ServerConfig;
 use tokio::net::TcpListener;
@@ -32,8 +32,8 @@ pub use self::admit::{Mode, Pinning};
 use self::body::Budget;
 use self::connections::Connections;
 use self::serve::{Door, Room};
-use self::take::{Refused, Watch};
 pub use self::signals::obey_signals;
+use self::take::{Refused, Watch};
 use super::log::{Log, LogLevel, Writing};
 use super::metrics::Metrics;
 use super::tls::TlsFiles;
@@ -167,7 +167,8 @@ impl Server {
         };
         app.tell_policy(&app.gate.engine());
         let until = app.tell_certificate(&first.identity);
-        let address = door.local_addr().map_err(|source| Error::System { what: "address", source })?;
+        let address =
+            door.local_addr().map_err(|source| Error::System { what: "address", source })?;
         app.log.event("serving", &format!("on {address}; the certificate: {until}"));
         Ok(Self { app: Arc::new(app), door, probes, watch, writing })
     }

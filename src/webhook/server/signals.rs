@@ -14,8 +14,7 @@ use crate::webhook::Error;
 /// [`Error::System`] where the system does not give signals.
 pub fn obey_signals(control: Control) -> Result<(), Error> {
     let wanted = |kind| signal(kind).map_err(refused);
-    let (mut term, mut int) =
-        (wanted(SignalKind::terminate())?, wanted(SignalKind::interrupt())?);
+    let (mut term, mut int) = (wanted(SignalKind::terminate())?, wanted(SignalKind::interrupt())?);
     let mut hup = wanted(SignalKind::hangup())?;
     tokio::spawn(async move {
         loop {

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use super::admit::{Table, TableFile};
 use super::{App, Settings};
 use crate::engine::Engine;
+use crate::webhook::Error;
 use crate::webhook::metrics::{PolicyLabels, ResultLabel};
 use crate::webhook::reload::{CertificateFiles, Look, PolicyFiles, Watched};
 use crate::webhook::tls::Identity;
-use crate::webhook::Error;
 
 /// Everything that is read from files while the server runs.
 pub(super) struct Watch {
@@ -74,7 +74,9 @@ impl Watch {
                 Ok(watch) => self = watch,
                 Err(_) => {
                     app.metrics.panics.inc();
-                    return app.log.event("reload-ended", "files are not looked at any more; restart");
+                    return app
+                        .log
+                        .event("reload-ended", "files are not looked at any more; restart");
                 }
             }
         }
