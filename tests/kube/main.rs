@@ -21,17 +21,9 @@ mod common;
 mod custom;
 mod failures;
 mod kinds;
+mod openapi;
 mod schema;
 mod secrets;
 mod updates;
 mod workloads;
 mod world;
-
-#[test]
-fn zz() {
-    let Some(c) = cluster::cluster() else { return };
-    let docs = schema::documents(c);
-    let mut all = std::collections::BTreeSet::new();
-    for d in &docs { for r in d.requests() { for f in d.texts(&r.schema) { if f.speaks_of_images() { all.insert(format!("{}.{}", f.schema, f.name)); } } if r.subresource.is_some() { println!("{} {}/{} {:?} {}", r.operation, r.group, r.resource, r.subresource, r.kind.kind) } } }
-    println!("{all:#?}");
-}

@@ -73,9 +73,8 @@ fn read() -> Option<&'static [Document]> {
 /// The rules of one of the manifests, as the API server reads them.
 fn rules(cluster: &Cluster, kind: &str) -> Vec<Value> {
     let text = std::fs::read_to_string(source(&format!("deploy/kustomize/webhooks/{kind}.yaml")));
-    let path = format!(
-        "/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations?dryRun=All"
-    );
+    let path =
+        format!("/apis/admissionregistration.k8s.io/v1/{kind}webhookconfigurations?dryRun=All");
     let made = cluster.create_yaml(&path, &text.unwrap()).succeeds().json;
     made["webhooks"][0]["rules"].as_array().unwrap().clone()
 }
@@ -137,11 +136,9 @@ impl Guard<'_> {
         let limits = Limits::default();
         let review = Review::parse(review.to_string().as_bytes(), &limits).unwrap();
         let Ok(plan) = review.plan(&Table::built_in(&limits)) else { return false };
-        plan.uses
-            .iter()
-            .any(|found| {
-                found.pointer == field.pointer() && found.text == IMAGE && (self.finds)(found)
-            })
+        plan.uses.iter().any(|found| {
+            found.pointer == field.pointer() && found.text == IMAGE && (self.finds)(found)
+        })
     }
 
     /// Whether the API server asks the webhook about such a request.
@@ -224,7 +221,9 @@ fn a_field_or_a_kind_that_kubernetes_adds_shows_as_a_hole() {
     let Some(documents) = read() else { return };
     let all = rules(cluster().unwrap(), "validating");
     let guard = Guard { finds: &|_| true, rules: &all };
-    let core = documents.iter().find(|d| d.json()["components"]["schemas"]["io.k8s.api.core.v1.Binding"].is_object());
+    let core = documents
+        .iter()
+        .find(|d| d.json()["components"]["schemas"]["io.k8s.api.core.v1.Binding"].is_object());
     let core = core.unwrap().json();
 
     let mut later = core.clone();

@@ -8,47 +8,47 @@ use serde_json::{Value, json};
 use super::cluster::Cluster;
 
 /// One document: one group and version.
-pub struct Document {
+pub(crate) struct Document {
     json: Value,
 }
 
 /// A request that brings a whole object.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Request {
+pub(crate) struct Request {
     /// Of the resource: that of the path.
-    pub group: String,
-    pub version: String,
-    pub resource: String,
-    pub subresource: Option<String>,
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) resource: String,
+    pub(crate) subresource: Option<String>,
     /// `CREATE` or `UPDATE`, as admission calls it.
-    pub operation: &'static str,
+    pub(crate) operation: &'static str,
     /// Of the object.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Name of the object's schema.
-    pub schema: String,
+    pub(crate) schema: String,
 }
 
 /// Group, version and kind.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Kind {
-    pub group: String,
-    pub version: String,
-    pub kind: String,
+pub(crate) struct Kind {
+    pub(crate) group: String,
+    pub(crate) version: String,
+    pub(crate) kind: String,
 }
 
 /// A field that holds a text or texts.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Field {
+pub(crate) struct Field {
     /// The way to it from the object's root.
-    pub path: Vec<Step>,
+    pub(crate) path: Vec<Step>,
     /// The schema that declares it, without its package.
-    pub schema: String,
-    pub name: String,
-    pub description: String,
+    pub(crate) schema: String,
+    pub(crate) name: String,
+    pub(crate) description: String,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Step {
+pub(crate) enum Step {
     Member(String),
     /// Any element of a list.
     Element,
@@ -58,7 +58,7 @@ pub enum Step {
 
 /// All documents of the groups that are Kubernetes' own. Those of custom
 /// resources are their authors', and the table of `--resources` names them.
-pub fn documents(cluster: &Cluster) -> Vec<Document> {
+pub(crate) fn documents(cluster: &Cluster) -> Vec<Document> {
     let index = cluster.read("/openapi/v3").succeeds().json;
     let paths = index["paths"].as_object().unwrap();
     let own = |path: &&String| {
@@ -67,24 +67,25 @@ pub fn documents(cluster: &Cluster) -> Vec<Document> {
         path.as_str() == "api/v1"
             || path.starts_with("apis/") && (!group.contains('.') || group.ends_with(".k8s.io"))
     };
-    let urls = paths.keys().filter(own).map(|path| {
-        paths[path]["serverRelativeURL"].as_str().unwrap().to_owned()
-    });
+    let urls = paths
+        .keys()
+        .filter(own)
+        .map(|path| paths[path]["serverRelativeURL"].as_str().unwrap().to_owned());
     urls.map(|url| Document { json: cluster.read(&url).succeeds().json }).collect()
 }
 
 impl Document {
     /// A document of its own, for a test of what reads it.
-    pub fn new(json: Value) -> Self {
+    pub(crate) fn new(json: Value) -> Self {
         Self { json }
     }
 
-    pub fn json(&self) -> &Value {
+    pub(crate) fn json(&self) -> &Value {
         &self.json
     }
 
     /// Every request that creates or replaces an object, each once.
-    pub fn requests(&self) -> Vec<Request> {
+    pub(crate) fn requests(&self) -> Vec<Request> {
         let mut found = Vec::new();
         let Some(paths) = self.json["paths"].as_object() else { return found };
         for (path, methods) in paths {
@@ -98,8 +99,9 @@ impl Document {
     }
 
     /// Every text in objects of a schema.
-    pub fn texts(&self, schema: &str) -> Vec<Field> {
-        let mut walk = Walk { document: self, path: Vec::new(), open: Vec::new(), found: Vec::new() };
+    pub(crate) fn texts(&self, schema: &str) -> Vec<Field> {
+        let mut walk =
+            Walk { document: self, path: Vec::new(), open: Vec::new(), found: Vec::new() };
         walk.named(schema);
         walk.found
     }
@@ -201,7 +203,7 @@ impl Walk<'_> {
 impl Field {
     /// Whether it may hold the name of an image, as far as its names and its
     /// description tell. Generous: what it does not hold is listed.
-    pub fn speaks_of_images(&self) -> bool {
+    pub(crate) fn speaks_of_images(&self) -> bool {
         let names = self.path.iter().filter_map(|step| match step {
             Step::Member(name) => Some(name.to_lowercase()),
             Step::Element | Step::Value => None,
@@ -212,7 +214,7 @@ impl Field {
     }
 
     /// Where its first text is (RFC 6901).
-    pub fn pointer(&self) -> String {
+    pub(crate) fn pointer(&self) -> String {
         let step = |step: &Step| match step {
             Step::Member(name) => format!("/{name}"),
             Step::Element => "/0".to_owned(),
@@ -222,7 +224,7 @@ impl Field {
     }
 
     /// An object of a kind with a text in this field and nothing else.
-    pub fn object(&self, kind: &Kind, text: &str) -> Value {
+    pub(crate) fn object(&self, kind: &Kind, text: &str) -> Value {
         let inner = self.path.iter().rev().fold(json!(text), |inner, step| match step {
             Step::Member(name) => json!({name: inner}),
             Step::Element => json!([inner]),
