@@ -9,6 +9,7 @@
 //! tree ───────┴─► exceptions                            ┘
 //! ```
 
+mod breakpoints;
 mod canonical;
 mod counts;
 mod exceptions;
@@ -28,6 +29,7 @@ use super::{Admitted, Decision, Document, Policy, Request, Row, RuleOutcome, Sim
 use crate::evidence::{Evidence, Facts, Rejection};
 use crate::image::{Depth, ImageTree, Shape};
 
+pub(super) use names::mirror;
 pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;
@@ -136,6 +138,7 @@ fn verdict(
         serial: document.serial,
         now: context.now,
         evidence_digest: canonical::digest(&context.facts),
+        until: breakpoints::next(context),
         admitted: None,
     }
 }
