@@ -20,6 +20,8 @@ mod output;
 mod policy;
 mod progress;
 #[cfg(feature = "webhook")]
+mod pull_secrets;
+#[cfg(feature = "webhook")]
 mod serve;
 mod shell;
 mod sign;

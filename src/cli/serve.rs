@@ -11,6 +11,7 @@ use clap::{Args, ValueEnum};
 use super::access::AccessArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::pull_secrets::PullSecretsArgs;
 use super::tree::DepthArg;
 use crate::engine;
 use crate::gate::RegistryPlaces;
@@ -81,6 +82,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     drain: Duration,
     #[command(flatten)]
+    pull_secrets: PullSecretsArgs,
+    #[command(flatten)]
     access: AccessArgs,
 }
 
@@ -110,10 +113,12 @@ impl Serve {
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let settings = self.settings();
         let options = self.access.access(out).registries(&settings.limits)?;
+        let fallback = Arc::clone(&options.credentials);
         let places = Arc::new(RegistryPlaces::new(options));
         let runtime = runtime().map_err(engine::Error::Runtime)?;
         runtime.block_on(async {
-            let server = Server::bind(settings, places, None, Box::new(io::stdout())).await?;
+            let keychain = self.pull_secrets.keychain(fallback, &settings.limits).await?;
+            let server = Server::bind(settings, places, keychain, Box::new(io::stdout())).await?;
             webhook::obey_signals(server.control())?;
             Ok(match server.run().await {
                 Ended::Finished => Exit::Yes,

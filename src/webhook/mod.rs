@@ -12,6 +12,7 @@ mod keychain;
 mod log;
 mod metrics;
 mod reload;
+pub mod review;
 mod secrets;
 mod server;
 mod tls;
