@@ -6,6 +6,11 @@
 
 mod access;
 mod attach;
+mod audit;
+#[cfg(feature = "webhook")]
+mod certificate;
+#[cfg(feature = "webhook")]
+mod cluster;
 mod containerd;
 mod copy;
 mod exit;
@@ -13,6 +18,8 @@ mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -64,6 +71,11 @@ enum Command {
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),
+    Audit(audit::Audit),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
+    #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -89,6 +101,11 @@ pub fn run() -> Exit {
         Command::Policy(verb) => verb.run(&out),
         Command::Containerd(verb) => verb.run(&out),
         Command::ContainerdVerifier(verb) => verb.run(),
+        Command::Audit(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
