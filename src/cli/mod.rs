@@ -14,6 +14,7 @@ mod cluster;
 mod containerd;
 mod copy;
 mod exit;
+mod export;
 mod key;
 mod output;
 mod policy;
@@ -68,14 +69,15 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
-    Containerd(containerd::Containerd),
-    #[command(name = containerd::VERIFIER)]
-    ContainerdVerifier(containerd::ContainerdVerifier),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
     Certificate(certificate::Certificate),
     #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    Containerd(containerd::Containerd),
+    #[command(name = containerd::VERIFIER)]
+    ContainerdVerifier(containerd::ContainerdVerifier),
+    Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -99,13 +101,14 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
-        Command::Containerd(verb) => verb.run(&out),
-        Command::ContainerdVerifier(verb) => verb.run(),
         Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Serve(verb) => verb.run(&out),
+        Command::Containerd(verb) => verb.run(&out),
+        Command::ContainerdVerifier(verb) => verb.run(),
+        Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
