@@ -132,6 +132,16 @@ pub struct Limits {
     /// One AdmissionReview. A request to the API server has 3 MiB at most; an
     /// update brings the old object too.
     pub review_bytes: u64,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
+    /// Bodies of AdmissionReviews in memory at once, until they are read. A
+    /// third is for those of up to 64 KiB, as nearly all are; further ones
+    /// wait.
     /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
     /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,
@@ -159,13 +169,6 @@ pub struct Limits {
     /// Lines of the decision log that wait to be written; further ones are
     /// counted and not kept.
     pub log_lines: usize,
-    /// JSON values in one AdmissionReview. The largest real ones have some
-    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
-    pub review_values: usize,
-    /// Images of one object, and pull secrets of one pod. Each image is a
-    /// question within one deadline, and a pod of a hundred containers is
-    /// unheard of.
-    pub review_images: usize,
     /// Time that the containerd plugin takes at most. containerd kills it
     /// after 10 s and shows no reason then.
     pub verifier_deadline: Duration,
@@ -237,6 +240,8 @@ impl Default for Limits {
             cluster_calls: 8,
             cluster_timeout: Duration::from_secs(5),
             review_bytes: 8 * MIB,
+            review_values: 100_000,
+            review_images: 256,
             reviews_bytes: 16 * MIB,
             reviews: 256,
             review_parallel: 8,
@@ -247,8 +252,6 @@ impl Default for Limits {
             connection_idle: Duration::from_secs(120),
             review_timeout: Duration::from_secs(30),
             log_lines: 10_000,
-            review_values: 100_000,
-            review_images: 256,
             verifier_deadline: Duration::from_secs(8),
             shelf_bytes: 256 * MIB,
             shelf_entries: 20_000,

@@ -75,9 +75,9 @@ enum Command {
     #[cfg(feature = "webhook")]
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Certificate(certificate::Certificate),
-    #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),

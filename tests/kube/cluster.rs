@@ -41,7 +41,7 @@ read -r _ || true
 const AUDIT: &str = "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{level: Metadata}]\n";
 
 /// A cluster's API.
-pub struct Cluster {
+pub(crate) struct Cluster {
     folder: PathBuf,
     url: String,
     runtime: Runtime,
@@ -51,16 +51,17 @@ pub struct Cluster {
 
 /// What the API answered.
 #[derive(Debug)]
-pub struct Reply {
+pub(crate) struct Reply {
+    #[expect(dead_code, reason = "failures show it")]
     asked: String,
-    pub status: u16,
+    pub(crate) status: u16,
     /// The texts of the `Warning` headers.
-    pub warnings: Vec<String>,
-    pub json: Value,
+    pub(crate) warnings: Vec<String>,
+    pub(crate) json: Value,
 }
 
 /// The cluster; `None` where its programs are not installed.
-pub fn cluster() -> Option<&'static Cluster> {
+pub(crate) fn cluster() -> Option<&'static Cluster> {
     static CLUSTER: OnceLock<Option<Cluster>> = OnceLock::new();
     CLUSTER.get_or_init(Cluster::start).as_ref()
 }
@@ -111,17 +112,17 @@ impl Cluster {
     }
 
     /// Where the API is.
-    pub fn url(&self) -> &str {
+    pub(crate) fn url(&self) -> &str {
         &self.url
     }
 
     /// A kubeconfig for whoever has the token.
-    pub fn kubeconfig(&self, token: &str) -> String {
+    pub(crate) fn kubeconfig(&self, token: &str) -> String {
         kubeconfig(&self.url, &self.folder.join("pki/apiserver.crt"), token)
     }
 
     /// A token of a service account, as a pod of it would have.
-    pub fn token(&self, namespace: &str, account: &str) -> String {
+    pub(crate) fn token(&self, namespace: &str, account: &str) -> String {
         let path = format!("/api/v1/namespaces/{namespace}/serviceaccounts/{account}/token");
         let request = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest",
             "spec": {"expirationSeconds": 3600}});
@@ -130,48 +131,48 @@ impl Cluster {
     }
 
     /// The lines of the audit log of requests for this namespace.
-    pub fn audited(&self, namespace: &str) -> Vec<Value> {
+    pub(crate) fn audited(&self, namespace: &str) -> Vec<Value> {
         let log = fs::read_to_string(self.folder.join("audit.log")).unwrap_or_default();
         // the last line may not be whole yet
         let lines = log.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         lines.filter(|line| line["objectRef"]["namespace"] == namespace).collect()
     }
 
-    pub fn read(&self, path: &str) -> Reply {
+    pub(crate) fn read(&self, path: &str) -> Reply {
         self.send("GET", path, "", "")
     }
 
     /// Creates an object in the collection at `path`.
-    pub fn create(&self, path: &str, object: &Value) -> Reply {
+    pub(crate) fn create(&self, path: &str, object: &Value) -> Reply {
         self.send("POST", path, "application/json", &object.to_string())
     }
 
     /// Creates an object that is written in YAML.
-    pub fn create_yaml(&self, path: &str, object: &str) -> Reply {
+    pub(crate) fn create_yaml(&self, path: &str, object: &str) -> Reply {
         self.send("POST", path, "application/yaml", object)
     }
 
-    pub fn replace(&self, path: &str, object: &Value) -> Reply {
+    pub(crate) fn replace(&self, path: &str, object: &Value) -> Reply {
         self.send("PUT", path, "application/json", &object.to_string())
     }
 
     /// RFC 7386.
-    pub fn merge(&self, path: &str, patch: &Value) -> Reply {
+    pub(crate) fn merge(&self, path: &str, patch: &Value) -> Reply {
         self.send("PATCH", path, "application/merge-patch+json", &patch.to_string())
     }
 
     /// As `kubectl debug` and `kubectl edit` do.
-    pub fn strategic(&self, path: &str, patch: &Value) -> Reply {
+    pub(crate) fn strategic(&self, path: &str, patch: &Value) -> Reply {
         self.send("PATCH", path, "application/strategic-merge-patch+json", &patch.to_string())
     }
 
     /// Server-side apply.
-    pub fn apply(&self, path: &str, object: &Value) -> Reply {
+    pub(crate) fn apply(&self, path: &str, object: &Value) -> Reply {
         let path = format!("{path}?fieldManager=test");
         self.send("PATCH", &path, "application/apply-patch+yaml", &object.to_string())
     }
 
-    pub fn delete(&self, path: &str) -> Reply {
+    pub(crate) fn delete(&self, path: &str) -> Reply {
         self.send("DELETE", path, "", "")
     }
 
@@ -206,14 +207,14 @@ impl Cluster {
 impl Reply {
     /// Fails the test unless it was done.
     #[track_caller]
-    pub fn succeeds(self) -> Self {
+    pub(crate) fn succeeds(self) -> Self {
         assert!((200..300).contains(&self.status), "{self:#?}");
         self
     }
 
     /// The message of an admission webhook that denied it.
     #[track_caller]
-    pub fn denied(&self) -> &str {
+    pub(crate) fn denied(&self) -> &str {
         let message = self.json["message"].as_str().unwrap_or_default();
         assert!(self.status >= 400 && message.contains("admission webhook"), "{self:#?}");
         assert!(message.contains("denied the request"), "{self:#?}");
@@ -222,14 +223,14 @@ impl Reply {
 
     /// What went wrong beside a denial.
     #[track_caller]
-    pub fn fails(&self) -> &str {
+    pub(crate) fn fails(&self) -> &str {
         assert!(self.status >= 400, "{self:#?}");
         self.json["message"].as_str().unwrap_or_default()
     }
 }
 
 /// Asks again until it is so or the time is over.
-pub fn eventually(time: Duration, mut so: impl FnMut() -> bool) -> bool {
+pub(crate) fn eventually(time: Duration, mut so: impl FnMut() -> bool) -> bool {
     let began = Instant::now();
     loop {
         if so() {

@@ -8,6 +8,14 @@ use super::cluster::eventually;
 use super::kinds::{Place, object};
 use super::world::{Hook, World};
 
+const RESOURCES: &str = r#"{
+  "ocisign": "image-places/1",
+  "kinds": [
+    { "group": "example.test", "version": "v1", "kind": "Rollout",
+      "podSpecs": ["$.spec.template.spec"], "images": ["$.spec.hook.image"] }
+  ]
+}"#;
+
 /// A rollout with a pod template and an image of its own beside it.
 fn definition() -> Value {
     let open = json!({"type": "object", "x-kubernetes-preserve-unknown-fields": true});
@@ -44,8 +52,7 @@ fn rollout(name: &str, template: &str, hook: &str) -> Value {
 fn the_table_says_where_the_images_of_a_custom_resource_are() {
     let Some(mut w) = World::new("custom") else { return };
     define(&w);
-    let table = RESOURCES;
-    w.sandbox.write("resources.json", table);
+    w.sandbox.write("resources.json", RESOURCES);
     w.serve("--resources resources.json");
     w.register(&[Hook::Validate, Hook::Mutate], with_rollouts);
     let create = |rollout: &Value| w.cluster.create(&w.collection("Rollout"), rollout);

@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 /// The kinds, with where each has its pod's spec.
-pub const KINDS: [(&str, &str); 9] = [
+pub(crate) const KINDS: [(&str, &str); 9] = [
     ("Pod", "/spec"),
     ("PodTemplate", "/template/spec"),
     ("ReplicationController", "/spec/template/spec"),
@@ -17,7 +17,7 @@ pub const KINDS: [(&str, &str); 9] = [
 
 /// The places of a pod's spec that an object can be created with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub(crate) enum Place {
     Container,
     InitContainer,
     /// An init container that goes on running.
@@ -25,13 +25,13 @@ pub enum Place {
     Volume,
 }
 
-pub const PLACES: [Place; 4] =
+pub(crate) const PLACES: [Place; 4] =
     [Place::Container, Place::InitContainer, Place::Sidecar, Place::Volume];
 
 impl Place {
     /// A spec with `image` here and `other` in the container that every pod
     /// has to have.
-    pub fn spec(self, image: &str, other: &str) -> Value {
+    pub(crate) fn spec(self, image: &str, other: &str) -> Value {
         let container = |name: &str, image: &str| json!({"name": name, "image": image});
         let mut spec = json!({"containers": [container("main", other)]});
         match self {
@@ -50,7 +50,7 @@ impl Place {
     }
 
     /// Where the image is in the spec.
-    pub fn pointer(self) -> &'static str {
+    pub(crate) fn pointer(self) -> &'static str {
         match self {
             Self::Container => "/containers/0/image",
             Self::InitContainer | Self::Sidecar => "/initContainers/0/image",
@@ -60,7 +60,7 @@ impl Place {
 }
 
 /// An object of a kind around a pod's spec.
-pub fn object(kind: &str, name: &str, spec: &Value) -> Value {
+pub(crate) fn object(kind: &str, name: &str, spec: &Value) -> Value {
     let mut spec = spec.clone();
     let labels = json!({"app": name});
     if matches!(kind, "Job" | "CronJob") {

@@ -14,22 +14,16 @@
     reason = "tests fail by panicking"
 )]
 
+mod audit;
 mod cluster;
 #[path = "../common/mod.rs"]
 mod common;
-
-#[test]
-fn starts() {
-    let Some(c) = cluster::cluster() else { return };
-    println!("{:#?}", c.read("/version").succeeds());
-    for k in ["/openapi/v3"] {
-        let paths = c.read(k).succeeds().json["paths"]
-            .as_object()
-            .unwrap()
-            .keys()
-            .cloned()
-            .collect::<Vec<_>>();
-        println!("{paths:?}");
-    }
-    println!("{:?}", c.audited("default").len());
-}
+mod custom;
+mod failures;
+mod kinds;
+mod openapi;
+mod schema;
+mod secrets;
+mod updates;
+mod workloads;
+mod world;

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::cluster::eventually;
-use super::common::{free_port, peers};
 use super::common::real::{Real, Setup};
 use super::common::registry::{Auth, Options, Registry};
 use super::common::run::source;
+use super::common::{free_port, peers};
 use super::world::{Hook, World, pod};
 
 /// Basic authentication of `me` with a password.
@@ -27,9 +27,7 @@ fn pull_secret(name: &str, legacy: bool, entries: &[(&str, &str)]) -> Value {
         .collect();
     let (kind, key, text) = match legacy {
         true => ("kubernetes.io/dockercfg", ".dockercfg", json!(auths)),
-        false => {
-            ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", json!({"auths": auths}))
-        }
+        false => ("kubernetes.io/dockerconfigjson", ".dockerconfigjson", json!({"auths": auths})),
     };
     json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": name}, "type": kind,
         "data": {key: STANDARD.encode(text.to_string())}})

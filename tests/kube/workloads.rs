@@ -28,7 +28,8 @@ fn every_image_of_every_kind_is_verified() {
 #[test]
 fn every_image_of_every_kind_is_pinned_to_the_digest_that_was_verified() {
     let Some(w) = World::guarded("pins", &[Hook::Validate, Hook::Mutate]) else { return };
-    let listed = w.sandbox.ocisign(&format!("verify --output json --key me.pub {}", w.signed)).exits(0);
+    let listed =
+        w.sandbox.ocisign(&format!("verify --output json --key me.pub {}", w.signed)).exits(0);
     let digest = listed.json()["digest"].as_str().unwrap().to_owned();
     let pinned = format!("{}@{digest}", w.signed);
     for (kind, spec) in KINDS {

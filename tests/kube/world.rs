@@ -15,7 +15,7 @@ use super::common::run::{Sandbox, source};
 use super::common::{free_port, real::Real};
 
 /// Who signed what must stand on the root of every image.
-pub const POLICY: &str = r#"{
+pub(crate) const POLICY: &str = r#"{
   "ocisign": "policy/1",
   "name": "kube",
   "signers": { "me": { "keys": [{ "file": "me.pub" }] } },
@@ -27,7 +27,7 @@ pub const POLICY: &str = r#"{
 
 /// The two endpoints, by the manifests in deploy/ that ask them.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Hook {
+pub(crate) enum Hook {
     Validate,
     Mutate,
 }
@@ -58,15 +58,15 @@ impl Hook {
 }
 
 /// A test's own.
-pub struct World {
-    pub cluster: &'static Cluster,
-    pub namespace: String,
-    pub sandbox: Sandbox,
-    pub registry: Option<Real>,
+pub(crate) struct World {
+    pub(crate) cluster: &'static Cluster,
+    pub(crate) namespace: String,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) registry: Option<Real>,
     /// `HOST/signed:v1`, signed by `me`.
-    pub signed: String,
+    pub(crate) signed: String,
     /// `HOST/unsigned:v1`.
-    pub unsigned: String,
+    pub(crate) unsigned: String,
     certificates: Certificates,
     webhook: Option<Child>,
     port: u16,
@@ -76,7 +76,7 @@ pub struct World {
 
 impl World {
     /// `None` where a program is not installed.
-    pub fn new(namespace: &str) -> Option<Self> {
+    pub(crate) fn new(namespace: &str) -> Option<Self> {
         let (cluster, registry) = (cluster()?, Real::start("referrers-registry")?);
         let sandbox = Sandbox::with_layouts(&["demo"]);
         sandbox.ocisign("key generate --no-password --output me").exits(0);
@@ -109,7 +109,7 @@ impl World {
     }
 
     /// One with a webhook that validates, and pins where `hooks` says so.
-    pub fn guarded(namespace: &str, hooks: &[Hook]) -> Option<Self> {
+    pub(crate) fn guarded(namespace: &str, hooks: &[Hook]) -> Option<Self> {
         let mut world = Self::new(namespace)?;
         world.serve("");
         world.register(hooks, |_| {});
@@ -117,7 +117,7 @@ impl World {
     }
 
     /// Starts the webhook, with more words on its command line.
-    pub fn serve(&mut self, more: &str) {
+    pub(crate) fn serve(&mut self, more: &str) {
         let log = File::create(self.sandbox.path("serve.log")).unwrap();
         let line = format!(
             "serve --policy policy.json --tls-cert tls.crt --tls-key tls.key \
@@ -140,7 +140,7 @@ impl World {
     }
 
     /// Kills the webhook as a machine that fails does.
-    pub fn kill(&mut self) {
+    pub(crate) fn kill(&mut self) {
         if let Some(mut child) = self.webhook.take() {
             child.kill().unwrap();
             child.wait().unwrap();
@@ -148,21 +148,20 @@ impl World {
     }
 
     /// Takes the registry away.
-    pub fn close_registry(&mut self) {
+    pub(crate) fn close_registry(&mut self) {
         self.registry = None;
     }
 
     /// What the webhook wrote.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         String::from_utf8_lossy(&self.sandbox.read("serve.log")).into_owned()
     }
 
     /// The sum of a metric's samples whose labels hold all of `labels`.
-    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+    pub(crate) fn metric(&self, name: &str, labels: &[&str]) -> f64 {
         let text = self.probe("/metrics").unwrap();
-        let fits = |line: &&str| {
-            line.starts_with(name) && labels.iter().all(|label| line.contains(label))
-        };
+        let fits =
+            |line: &&str| line.starts_with(name) && labels.iter().all(|label| line.contains(label));
         text.lines()
             .filter(fits)
             .map(|line| line.rsplit(' ').next().unwrap().trim().parse::<f64>().unwrap())
@@ -182,7 +181,7 @@ impl World {
 
     /// Registers the manifests of deploy/ for this namespace and this webhook,
     /// after `change`, and waits until the API server asks it.
-    pub fn register(&mut self, hooks: &[Hook], change: impl Fn(&mut Value)) {
+    pub(crate) fn register(&mut self, hooks: &[Hook], change: impl Fn(&mut Value)) {
         for hook in hooks {
             let text = std::fs::read_to_string(source(hook.file())).unwrap();
             // the API server's own reading of the YAML
@@ -215,13 +214,13 @@ impl World {
     }
 
     /// How many reviews came to an endpoint.
-    pub fn asked(&self, hook: Hook) -> f64 {
+    pub(crate) fn asked(&self, hook: Hook) -> f64 {
         let endpoint = format!("endpoint=\"{}\"", &hook.path()[1..]);
         self.metric("ocisign_admission_requests_total", &[&endpoint])
     }
 
     /// Where objects of a kind are.
-    pub fn collection(&self, kind: &str) -> String {
+    pub(crate) fn collection(&self, kind: &str) -> String {
         let (api, plural) = match kind {
             "Pod" => ("/api/v1", "pods"),
             "PodTemplate" => ("/api/v1", "podtemplates"),
@@ -241,12 +240,12 @@ impl World {
     }
 
     /// Where one object is.
-    pub fn path(&self, kind: &str, name: &str) -> String {
+    pub(crate) fn path(&self, kind: &str, name: &str) -> String {
         format!("{}/{name}", self.collection(kind))
     }
 
     /// `HOST/NAME:TAG` of this test's registry, unsigned.
-    pub fn push(&self, name: &str) -> String {
+    pub(crate) fn push(&self, name: &str) -> String {
         let image = format!("{}/{name}", self.registry.as_ref().unwrap().host);
         self.sandbox.ocisign(&format!("copy --no-referrers oci:demo:v1 {image}")).exits(0);
         image
@@ -266,11 +265,11 @@ impl Drop for World {
 }
 
 /// A pod with this spec.
-pub fn pod(name: &str, spec: &Value) -> Value {
+pub(crate) fn pod(name: &str, spec: &Value) -> Value {
     json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
 }
 
 /// A pod with one container.
-pub fn simple_pod(name: &str, image: &str) -> Value {
+pub(crate) fn simple_pod(name: &str, image: &str) -> Value {
     pod(name, &json!({"containers": [{"name": "c", "image": image}]}))
 }
