@@ -179,6 +179,9 @@ pub struct Limits {
     /// Time for which the plugin may allow by a list of signatures that it
     /// fetched before.
     pub kept_listing: Duration,
+    /// Requirements of one scope in an exported policy.json: podman and
+    /// CRI-O verify all signatures anew for each.
+    pub export_requirements: usize,
 }
 
 impl Default for Limits {
@@ -252,6 +255,7 @@ impl Default for Limits {
             shelf_entries: 20_000,
             shelf_item_bytes: 4 * MIB,
             kept_listing: Duration::from_secs(600),
+            export_requirements: 128,
         }
     }
 }

@@ -14,6 +14,7 @@ mod cluster;
 mod containerd;
 mod copy;
 mod exit;
+mod export;
 mod key;
 mod output;
 mod policy;
@@ -78,6 +79,7 @@ enum Command {
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),
+    Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -108,6 +110,7 @@ pub fn run() -> Exit {
         Command::Serve(verb) => verb.run(&out),
         Command::Containerd(verb) => verb.run(&out),
         Command::ContainerdVerifier(verb) => verb.run(),
+        Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };
