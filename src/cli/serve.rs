@@ -16,7 +16,8 @@ use super::tree::DepthArg;
 use crate::engine;
 use crate::gate::RegistryPlaces;
 use crate::limits::Limits;
-use crate::webhook::{self, Ended, LogLevel, Mode, Pinning, Server, Settings, TlsFiles};
+use crate::webhook::review::Options;
+use crate::webhook::{self, Ended, LogLevel, Server, Settings, TlsFiles};
 
 /// Decide on the images of a Kubernetes cluster, as an admission webhook
 ///
@@ -139,8 +140,7 @@ impl Serve {
             policy: self.policy.clone(),
             resources: self.resources.clone(),
             depth: self.depth.into(),
-            mode: if self.audit { Mode::Audit } else { Mode::Enforce },
-            pinning: if self.pinned_only { Pinning::Required } else { Pinning::Optional },
+            options: Options { audit: self.audit, pinned_only: self.pinned_only },
             timeout: self.timeout,
             reload_every: self.reload_every,
             lame_duck: self.lame_duck,
