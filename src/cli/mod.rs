@@ -6,12 +6,19 @@
 
 mod access;
 mod attach;
+mod audit;
+#[cfg(feature = "webhook")]
+mod certificate;
+#[cfg(feature = "webhook")]
+mod cluster;
 mod copy;
 mod exit;
 mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -60,6 +67,11 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Audit(audit::Audit),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
+    #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -80,6 +92,11 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Audit(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

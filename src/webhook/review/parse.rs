@@ -1,15 +1,14 @@
 //! The request of an AdmissionReview (admission.k8s.io/v1), read strictly.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
+use serde_json::value::RawValue;
 
 use crate::image::json;
 use crate::limits::Limits;
 use crate::report::escaped;
-
-use super::object::twin_in;
 
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -41,7 +40,7 @@ const UID: usize = 128;
 const NAME: usize = 253;
 
 /// A request of the API server to judge one object.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Review {
     /// What the answer must repeat.
@@ -66,10 +65,11 @@ pub struct Review {
     pub operation: Operation,
     /// Whether nothing will be stored.
     pub dry_run: DryRun,
-    /// The object to be stored.
-    pub object: Option<Value>,
+    /// The object to be stored. It stays text until it is looked at: decoded
+    /// it can take a hundred times the memory.
+    pub(super) object: Option<Box<RawValue>>,
     /// The object that is stored now.
-    pub old_object: Option<Value>,
+    pub(super) old_object: Option<Box<RawValue>>,
 }
 
 /// Whether a request is only tried.
@@ -178,15 +178,12 @@ impl Review {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, BadReview> {
         bounded(bytes, limits).map_err(|reason| BadReview { uid: None, reason })?;
         let checked = json::scan(bytes, &[], limits.json_depth).map_err(|e| e.to_string());
-        if let Err(reason) = checked.and_then(|()| few_values(bytes, limits)) {
-            return Err(BadReview { uid: uid_alone(bytes), reason });
-        }
-        let root: Value = serde_json::from_slice(bytes)
-            .map_err(|e| BadReview { uid: None, reason: e.to_string() })?;
-        let request = request_of(root).map_err(|reason| BadReview { uid: None, reason })?;
-        let uid = uid(&request).map_err(|reason| BadReview { uid: None, reason })?;
-        let read = Fields(request).review(uid.clone());
-        read.map_err(|reason| BadReview { uid: Some(uid), reason })
+        let read = checked
+            .and_then(|()| few_values(bytes, limits))
+            .and_then(|()| Fields::read(bytes, ROOT, ""))
+            .and_then(Fields::request)
+            .and_then(Fields::review);
+        read.map_err(|reason| BadReview { uid: uid_alone(bytes), reason })
     }
 }
 
@@ -242,48 +239,44 @@ fn is_uid(uid: &str) -> bool {
     (1..=UID).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn request_of(root: Value) -> Result<Map<String, Value>, String> {
-    let Value::Object(mut root) = root else {
-        return Err("a review is a JSON object; send an AdmissionReview".to_owned());
-    };
-    no_twin(&root, ROOT, "")?;
-    for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-        if root.get(key).and_then(Value::as_str) != Some(want) {
-            return Err(format!("`{key}` is not `{want}`; register the webhook for that version"));
-        }
-    }
-    match root.remove("request") {
-        Some(Value::Object(request)) => {
-            no_twin(&request, REQUEST, "/request")?;
-            Ok(request)
-        }
-        _ => Err("the review has no `request`; send what an API server sends".to_owned()),
-    }
+/// The fields of an object, still text, to be taken one by one.
+struct Fields<'a> {
+    at: &'a str,
+    map: BTreeMap<String, &'a RawValue>,
 }
 
-fn no_twin(map: &Map<String, Value>, known: &[&str], at: &str) -> Result<(), String> {
-    match twin_in(map, known) {
-        None => Ok(()),
-        Some((key, known)) => {
-            Err(format!("`{}` at `{at}` differs from `{known}` in case only", escaped(key)))
+impl<'a> Fields<'a> {
+    /// Reads an object whose keys include none that differs from one of
+    /// `known` in case only.
+    fn read(text: &'a [u8], known: &[&str], at: &'a str) -> Result<Self, String> {
+        let map: BTreeMap<String, &RawValue> =
+            serde_json::from_slice(text).map_err(|_| format!("`{at}` is no object"))?;
+        match map.keys().find_map(|key| Some((key, json::twin(key, known)?))) {
+            None => Ok(Self { at, map }),
+            Some((key, known)) => {
+                let key = escaped(key);
+                Err(format!("`{key}` at `{at}` differs from `{known}` in case only; spell it so"))
+            }
         }
     }
-}
 
-fn uid(request: &Map<String, Value>) -> Result<String, String> {
-    match request.get("uid").and_then(Value::as_str) {
-        Some(uid) if is_uid(uid) => Ok(uid.to_owned()),
-        _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
+    fn request(mut self) -> Result<Self, String> {
+        for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+            if self.word(key)?.as_deref() != Some(want) {
+                return Err(format!(
+                    "`{key}` is not `{want}`; register the webhook for that version"
+                ));
+            }
+        }
+        match self.raw("request") {
+            Some(request) => Self::read(request.get().as_bytes(), REQUEST, "/request"),
+            None => Err("the review has no `request`; send what an API server sends".to_owned()),
+        }
     }
-}
 
-/// The fields of a request, taken one by one.
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn review(mut self, uid: String) -> Result<Review, String> {
-        let review = Review {
-            uid,
+    fn review(mut self) -> Result<Review, String> {
+        Ok(Review {
+            uid: self.uid()?,
             kind: self.kind("kind")?.ok_or("`/request/kind` is missing")?,
             resource: self.resource("resource")?.ok_or("`/request/resource` is missing")?,
             sub_resource: self.word("subResource")?,
@@ -296,18 +289,27 @@ impl Fields {
             dry_run: self.dry_run()?,
             object: self.object("object")?,
             old_object: self.object("oldObject")?,
-        };
-        Ok(review)
+        })
     }
 
-    /// A text; `None` where it is missing, null or empty.
+    /// The text of a field; `None` where it is missing or null.
+    fn raw(&mut self, key: &str) -> Option<&'a RawValue> {
+        self.map.remove(key).filter(|value| value.get() != "null")
+    }
+
+    /// A short text; `None` where it is missing, null or empty.
     fn word(&mut self, key: &str) -> Result<Option<String>, String> {
-        match self.0.remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.len() <= NAME => {
-                Ok(Some(text).filter(|text| !text.is_empty()))
-            }
-            Some(_) => Err(format!("`/request/{key}` is no text of at most {NAME} characters")),
+        let Some(raw) = self.raw(key) else { return Ok(None) };
+        match serde_json::from_str::<String>(raw.get()) {
+            Ok(text) if text.len() <= NAME => Ok(Some(text).filter(|text| !text.is_empty())),
+            _ => Err(format!("`{}/{key}` is no text of at most {NAME} characters", self.at)),
+        }
+    }
+
+    fn uid(&mut self) -> Result<String, String> {
+        match self.word("uid")? {
+            Some(uid) if is_uid(&uid) => Ok(uid),
+            _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
         }
     }
 
@@ -331,17 +333,17 @@ impl Fields {
     }
 
     fn dry_run(&mut self) -> Result<DryRun, String> {
-        match self.0.remove("dryRun") {
-            None | Some(Value::Null | Value::Bool(false)) => Ok(DryRun::No),
-            Some(Value::Bool(true)) => Ok(DryRun::Yes),
+        match self.raw("dryRun").map(RawValue::get) {
+            None | Some("false") => Ok(DryRun::No),
+            Some("true") => Ok(DryRun::Yes),
             Some(_) => Err("`/request/dryRun` is neither true nor false".to_owned()),
         }
     }
 
-    fn object(&mut self, key: &str) -> Result<Option<Value>, String> {
-        match self.0.remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(object @ Value::Object(_)) => Ok(Some(object)),
+    fn object(&mut self, key: &str) -> Result<Option<Box<RawValue>>, String> {
+        match self.raw(key) {
+            None => Ok(None),
+            Some(raw) if raw.get().starts_with('{') => Ok(Some(raw.to_owned())),
             Some(_) => Err(format!("`/request/{key}` is no object")),
         }
     }
@@ -360,19 +362,13 @@ impl Fields {
 
     /// Group, version, and what `last` is called; only the group may be empty.
     fn group(&mut self, key: &str, last: &str) -> Result<Option<[String; 3]>, String> {
-        let map = match self.0.remove(key) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::Object(map)) => map,
-            Some(_) => return Err(format!("`/request/{key}` is no object")),
-        };
+        let Some(raw) = self.raw(key) else { return Ok(None) };
         let at = format!("/request/{key}");
-        no_twin(&map, GROUP, &at)?;
-        let mut inner = Self(map);
-        let mut take =
-            |part: &str| inner.word(part).map_err(|_| format!("`{at}/{part}` is no name"));
-        let (group, version, name) = (take("group")?, take("version")?, take(last)?);
-        match (version, name) {
-            (Some(version), Some(name)) => Ok(Some([group.unwrap_or_default(), version, name])),
+        let mut inner = Fields::read(raw.get().as_bytes(), GROUP, &at)?;
+        match (inner.word("group")?, inner.word("version")?, inner.word(last)?) {
+            (group, Some(version), Some(name)) => {
+                Ok(Some([group.unwrap_or_default(), version, name]))
+            }
             _ => Err(format!("`{at}` names no version or no {last}")),
         }
     }

@@ -2,6 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use serde_json::Value;
+use serde_json::value::RawValue;
+
 use crate::gate::{Answer, Undecided};
 use crate::image::Reference;
 use crate::webhook::PodAccess;
@@ -71,13 +74,14 @@ impl Review {
         if let Some(nothing) = self.nothing()? {
             return Ok(Plan { uses: Vec::new(), kept: Vec::new(), nothing: Some(nothing) });
         }
-        let object = self.object.as_ref().ok_or_else(|| {
+        let find = |object: &RawValue| table.find(&self.kind, &decoded(object)?);
+        let object = self.object.as_deref().ok_or_else(|| {
             Unreadable::new("the request carries no object; send what an API server sends")
         })?;
-        let mut uses = table.find(&self.kind, object)?;
-        let old = match (self.operation, &self.old_object) {
+        let mut uses = find(object)?;
+        let old = match (self.operation, self.old_object.as_deref()) {
             // an old object that cannot be read vouches for nothing
-            (Operation::Update, Some(old)) => table.find(&self.kind, old).unwrap_or_default(),
+            (Operation::Update, Some(old)) => find(old).unwrap_or_default(),
             _ => Vec::new(),
         };
         compare(&mut uses, &old);
@@ -101,6 +105,10 @@ impl Review {
             ))),
         }
     }
+}
+
+fn decoded(object: &RawValue) -> Result<Value, Unreadable> {
+    serde_json::from_str(object.get()).map_err(|e| Unreadable::new(e.to_string()))
 }
 
 /// Which image an image is, whatever the order of its list: one of a named
