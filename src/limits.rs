@@ -166,6 +166,21 @@ pub struct Limits {
     /// Lines of the decision log that wait to be written; further ones are
     /// counted and not kept.
     pub log_lines: usize,
+    /// Time that the containerd plugin takes at most. containerd kills it
+    /// after 10 s and shows no reason then.
+    pub verifier_deadline: Duration,
+    /// Sum of the files that the containerd plugin keeps on disk.
+    pub shelf_bytes: u64,
+    /// Number of these files. An image with its signatures has about ten.
+    pub shelf_entries: usize,
+    /// Largest of these files; what is larger is fetched anew.
+    pub shelf_item_bytes: u64,
+    /// Time for which the plugin may allow by a list of signatures that it
+    /// fetched before.
+    pub kept_listing: Duration,
+    /// Requirements of one scope in an exported policy.json: podman and
+    /// CRI-O verify all signatures anew for each.
+    pub export_requirements: usize,
 }
 
 impl Default for Limits {
@@ -234,6 +249,12 @@ impl Default for Limits {
             connection_idle: Duration::from_secs(120),
             review_timeout: Duration::from_secs(30),
             log_lines: 10_000,
+            verifier_deadline: Duration::from_secs(8),
+            shelf_bytes: 256 * MIB,
+            shelf_entries: 20_000,
+            shelf_item_bytes: 4 * MIB,
+            kept_listing: Duration::from_secs(600),
+            export_requirements: 128,
         }
     }
 }

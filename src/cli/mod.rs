@@ -11,8 +11,10 @@ mod audit;
 mod certificate;
 #[cfg(feature = "webhook")]
 mod cluster;
+mod containerd;
 mod copy;
 mod exit;
+mod export;
 mod key;
 mod output;
 mod policy;
@@ -72,12 +74,19 @@ enum Command {
     Certificate(certificate::Certificate),
     #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    Containerd(containerd::Containerd),
+    #[command(name = containerd::VERIFIER)]
+    ContainerdVerifier(containerd::ContainerdVerifier),
+    Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
 }
 
 /// Runs one command line and says how it ended.
 pub fn run() -> Exit {
+    if let Some(exit) = containerd::as_plugin() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
@@ -97,6 +106,9 @@ pub fn run() -> Exit {
         Command::Certificate(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Serve(verb) => verb.run(&out),
+        Command::Containerd(verb) => verb.run(&out),
+        Command::ContainerdVerifier(verb) => verb.run(),
+        Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

@@ -40,6 +40,7 @@ impl Access {
         };
         Ok(RegistryOptions {
             plain_http: self.plain_http,
+            loopback_tls: false,
             ca: self.ca.iter().map(read).collect::<Result<_, _>>()?,
             client_identity: match &self.client {
                 Some((certificate, key)) => {

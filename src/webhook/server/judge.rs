@@ -67,6 +67,8 @@ pub(super) fn words(
             (decision, verdict.row.as_str(), origin)
         }
         Err(Undecided::Deadline(_)) => ("undecided", "deadline", "none"),
+        Err(Undecided::Busy(_)) => ("undecided", "busy", "none"),
+        Err(Undecided::Lost) => ("undecided", "lost", "none"),
         Err(Undecided::Failed(_)) => ("undecided", "failed", "none"),
     }
 }
