@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::value::RawValue;
 
 use crate::image::json;
 use crate::limits::Limits;
 use crate::report::escaped;
+
+use super::kinds::{DryRun, GroupVersionKind, GroupVersionResource, Operation};
+use super::shallow::{self, Shallow};
 
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -32,6 +34,9 @@ const REQUEST: &[&str] = &[
     "oldObject",
 ];
 const GROUP: &[&str] = &["group", "version", "kind", "resource"];
+
+/// How deep the envelope goes: root, request, kind.
+const DEPTH: usize = 3;
 
 /// Longest uid that is answered. The API server sends UUIDs.
 const UID: usize = 128;
@@ -65,83 +70,9 @@ pub struct Review {
     pub operation: Operation,
     /// Whether nothing will be stored.
     pub dry_run: DryRun,
-    /// The object to be stored. It stays text until it is looked at: decoded
-    /// it can take a hundred times the memory.
-    pub(super) object: Option<Box<RawValue>>,
-    /// The object that is stored now.
-    pub(super) old_object: Option<Box<RawValue>>,
-}
-
-/// Whether a request is only tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DryRun {
-    /// The object will be stored.
-    No,
-    /// Nothing will be stored.
-    Yes,
-}
-
-/// What is done to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// It is created.
-    Create,
-    /// It is changed.
-    Update,
-    /// It is removed.
-    Delete,
-    /// A connection is opened to it, as by `kubectl exec`.
-    Connect,
-}
-
-impl Operation {
-    /// The word for it in reviews.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-        }
-    }
-}
-
-/// Group, version and kind of an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupVersionKind {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Version.
-    pub version: String,
-    /// Kind.
-    pub kind: String,
-}
-
-/// Group, version and resource of a request.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupVersionResource {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Version.
-    pub version: String,
-    /// Resource: the kind in the plural, lower case.
-    pub resource: String,
-}
-
-impl GroupVersionKind {
-    /// What `apiVersion` of such an object says.
-    pub fn api_version(&self) -> String {
-        match self.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
-    }
-}
-
-impl fmt::Display for GroupVersionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.api_version(), self.kind)
-    }
+    /// All of it, checked. The objects are decoded when they are looked at
+    /// and not kept: decoded they can take a hundred times the memory.
+    pub(super) body: Vec<u8>,
 }
 
 impl fmt::Debug for Review {
@@ -180,9 +111,10 @@ impl Review {
         let checked = json::scan(bytes, &[], limits.json_depth).map_err(|e| e.to_string());
         let read = checked
             .and_then(|()| few_values(bytes, limits))
-            .and_then(|()| Fields::read(bytes, ROOT, ""))
+            .and_then(|()| shallow::read(bytes, DEPTH).map_err(|e| e.to_string()))
+            .and_then(|root| Fields::of(root, ROOT, ""))
             .and_then(Fields::request)
-            .and_then(Fields::review);
+            .and_then(|request| request.review(bytes));
         read.map_err(|reason| BadReview { uid: uid_alone(bytes), reason })
     }
 }
@@ -239,18 +171,17 @@ fn is_uid(uid: &str) -> bool {
     (1..=UID).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The fields of an object, still text, to be taken one by one.
+/// The fields of one level, to be taken one by one.
 struct Fields<'a> {
     at: &'a str,
-    map: BTreeMap<String, &'a RawValue>,
+    map: BTreeMap<String, Shallow>,
 }
 
 impl<'a> Fields<'a> {
-    /// Reads an object whose keys include none that differs from one of
-    /// `known` in case only.
-    fn read(text: &'a [u8], known: &[&str], at: &'a str) -> Result<Self, String> {
-        let map: BTreeMap<String, &RawValue> =
-            serde_json::from_slice(text).map_err(|_| format!("`{at}` is no object"))?;
+    /// The fields of what must be an object, without a key that differs from
+    /// one of `known` in case only.
+    fn of(value: Shallow, known: &[&str], at: &'a str) -> Result<Self, String> {
+        let Shallow::Object(map) = value else { return Err(format!("`{at}` is no object")) };
         match map.keys().find_map(|key| Some((key, json::twin(key, known)?))) {
             None => Ok(Self { at, map }),
             Some((key, known)) => {
@@ -268,13 +199,15 @@ impl<'a> Fields<'a> {
                 ));
             }
         }
-        match self.raw("request") {
-            Some(request) => Self::read(request.get().as_bytes(), REQUEST, "/request"),
+        match self.take("request") {
+            Some(request) => Fields::of(request, REQUEST, "/request"),
             None => Err("the review has no `request`; send what an API server sends".to_owned()),
         }
     }
 
-    fn review(mut self) -> Result<Review, String> {
+    fn review(mut self, body: &[u8]) -> Result<Review, String> {
+        self.object("object")?;
+        self.object("oldObject")?;
         Ok(Review {
             uid: self.uid()?,
             kind: self.kind("kind")?.ok_or("`/request/kind` is missing")?,
@@ -287,22 +220,23 @@ impl<'a> Fields<'a> {
             namespace: self.namespace()?,
             operation: self.operation()?,
             dry_run: self.dry_run()?,
-            object: self.object("object")?,
-            old_object: self.object("oldObject")?,
+            body: body.to_vec(),
         })
     }
 
-    /// The text of a field; `None` where it is missing or null.
-    fn raw(&mut self, key: &str) -> Option<&'a RawValue> {
-        self.map.remove(key).filter(|value| value.get() != "null")
+    /// A field; `None` where it is missing or null.
+    fn take(&mut self, key: &str) -> Option<Shallow> {
+        self.map.remove(key).filter(|value| *value != Shallow::Null)
     }
 
     /// A short text; `None` where it is missing, null or empty.
     fn word(&mut self, key: &str) -> Result<Option<String>, String> {
-        let Some(raw) = self.raw(key) else { return Ok(None) };
-        match serde_json::from_str::<String>(raw.get()) {
-            Ok(text) if text.len() <= NAME => Ok(Some(text).filter(|text| !text.is_empty())),
-            _ => Err(format!("`{}/{key}` is no text of at most {NAME} characters", self.at)),
+        match self.take(key) {
+            None => Ok(None),
+            Some(Shallow::Text(text)) if text.len() <= NAME => {
+                Ok(Some(text).filter(|text| !text.is_empty()))
+            }
+            Some(_) => Err(format!("`{}/{key}` is no text of at most {NAME} characters", self.at)),
         }
     }
 
@@ -333,17 +267,17 @@ impl<'a> Fields<'a> {
     }
 
     fn dry_run(&mut self) -> Result<DryRun, String> {
-        match self.raw("dryRun").map(RawValue::get) {
-            None | Some("false") => Ok(DryRun::No),
-            Some("true") => Ok(DryRun::Yes),
+        match self.take("dryRun") {
+            None | Some(Shallow::Bool(false)) => Ok(DryRun::No),
+            Some(Shallow::Bool(true)) => Ok(DryRun::Yes),
             Some(_) => Err("`/request/dryRun` is neither true nor false".to_owned()),
         }
     }
 
-    fn object(&mut self, key: &str) -> Result<Option<Box<RawValue>>, String> {
-        match self.raw(key) {
-            None => Ok(None),
-            Some(raw) if raw.get().starts_with('{') => Ok(Some(raw.to_owned())),
+    /// Looks whether what is there is an object; what is in it comes later.
+    fn object(&mut self, key: &str) -> Result<(), String> {
+        match self.take(key) {
+            None | Some(Shallow::Object(_)) => Ok(()),
             Some(_) => Err(format!("`/request/{key}` is no object")),
         }
     }
@@ -362,9 +296,9 @@ impl<'a> Fields<'a> {
 
     /// Group, version, and what `last` is called; only the group may be empty.
     fn group(&mut self, key: &str, last: &str) -> Result<Option<[String; 3]>, String> {
-        let Some(raw) = self.raw(key) else { return Ok(None) };
+        let Some(value) = self.take(key) else { return Ok(None) };
         let at = format!("/request/{key}");
-        let mut inner = Fields::read(raw.get().as_bytes(), GROUP, &at)?;
+        let mut inner = Fields::of(value, GROUP, &at)?;
         match (inner.word("group")?, inner.word("version")?, inner.word(last)?) {
             (group, Some(version), Some(name)) => {
                 Ok(Some([group.unwrap_or_default(), version, name]))

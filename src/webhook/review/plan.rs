@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::Value;
-use serde_json::value::RawValue;
-
 use crate::gate::{Answer, Undecided};
 use crate::image::Reference;
 use crate::webhook::PodAccess;
 
 use super::respond::Judged;
+use super::shallow;
 use super::{Change, Operation, Review, Table, Unreadable, Use};
 
 /// Subresources of pods that carry no image: their object is no pod, or the
@@ -74,15 +72,21 @@ impl Review {
         if let Some(nothing) = self.nothing()? {
             return Ok(Plan { uses: Vec::new(), kept: Vec::new(), nothing: Some(nothing) });
         }
-        let find = |object: &RawValue| table.find(&self.kind, &decoded(object)?);
-        let object = self.object.as_deref().ok_or_else(|| {
-            Unreadable::new("the request carries no object; send what an API server sends")
-        })?;
-        let mut uses = find(object)?;
-        let old = match (self.operation, self.old_object.as_deref()) {
-            // an old object that cannot be read vouches for nothing
-            (Operation::Update, Some(old)) => find(old).unwrap_or_default(),
-            _ => Vec::new(),
+        let unreadable = |e: serde_json::Error| Unreadable::new(e.to_string());
+        let object = shallow::object(&self.body).map_err(unreadable)?;
+        if object.is_null() {
+            let why = "the request carries no object; send what an API server sends";
+            return Err(Unreadable::new(why));
+        }
+        let mut uses = table.find(&self.kind, &object)?;
+        drop(object);
+        let old = match self.operation {
+            // an old object that is missing or cannot be read vouches for nothing
+            Operation::Update => shallow::old_object(&self.body)
+                .map_err(unreadable)
+                .and_then(|old| table.find(&self.kind, &old))
+                .unwrap_or_default(),
+            Operation::Create | Operation::Delete | Operation::Connect => Vec::new(),
         };
         compare(&mut uses, &old);
         let (kept, uses) = uses.into_iter().partition(stays);
@@ -105,10 +109,6 @@ impl Review {
             ))),
         }
     }
-}
-
-fn decoded(object: &RawValue) -> Result<Value, Unreadable> {
-    serde_json::from_str(object.get()).map_err(|e| Unreadable::new(e.to_string()))
 }
 
 /// Which image an image is, whatever the order of its list: one of a named
