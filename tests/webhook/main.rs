@@ -8,6 +8,7 @@
 mod common;
 
 mod floods;
+mod review;
 mod served;
 mod server;
 mod tls;
