@@ -139,9 +139,6 @@ pub struct Limits {
     /// question within one deadline, and a pod of a hundred containers is
     /// unheard of.
     pub review_images: usize,
-    /// Bodies of AdmissionReviews in memory at once, until they are read. A
-    /// third is for those of up to 64 KiB, as nearly all are; further ones
-    /// wait.
     /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
     /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,
@@ -242,7 +239,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             review_values: 100_000,
             review_images: 256,
-            reviews_bytes: 24 * MIB,
+            reviews_bytes: 16 * MIB,
             reviews: 256,
             review_parallel: 8,
             connections: 512,
