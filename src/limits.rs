@@ -132,6 +132,16 @@ pub struct Limits {
     /// One AdmissionReview. A request to the API server has 3 MiB at most; an
     /// update brings the old object too.
     pub review_bytes: u64,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
+    /// Bodies of AdmissionReviews in memory at once, until they are read. A
+    /// third is for those of up to 64 KiB, as nearly all are; further ones
+    /// wait.
     /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
     /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,
@@ -171,6 +181,9 @@ pub struct Limits {
     /// Time for which the plugin may allow by a list of signatures that it
     /// fetched before.
     pub kept_listing: Duration,
+    /// Requirements of one scope in an exported policy.json: podman and
+    /// CRI-O verify all signatures anew for each.
+    pub export_requirements: usize,
 }
 
 impl Default for Limits {
@@ -227,6 +240,8 @@ impl Default for Limits {
             cluster_calls: 8,
             cluster_timeout: Duration::from_secs(5),
             review_bytes: 8 * MIB,
+            review_values: 100_000,
+            review_images: 256,
             reviews_bytes: 16 * MIB,
             reviews: 256,
             review_parallel: 8,
@@ -242,6 +257,7 @@ impl Default for Limits {
             shelf_entries: 20_000,
             shelf_item_bytes: 4 * MIB,
             kept_listing: Duration::from_secs(600),
+            export_requirements: 128,
         }
     }
 }

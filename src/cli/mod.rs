@@ -14,10 +14,13 @@ mod cluster;
 mod containerd;
 mod copy;
 mod exit;
+mod export;
 mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
 #[cfg(feature = "webhook")]
 mod serve;
 mod shell;
@@ -70,12 +73,13 @@ enum Command {
     Policy(policy::Policy),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Certificate(certificate::Certificate),
-    #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),
+    Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
 }
@@ -106,6 +110,7 @@ pub fn run() -> Exit {
         Command::Serve(verb) => verb.run(&out),
         Command::Containerd(verb) => verb.run(&out),
         Command::ContainerdVerifier(verb) => verb.run(),
+        Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),
     };

@@ -56,6 +56,11 @@ impl Engine {
         &self.policy
     }
 
+    /// The keys under which signatures are evidence.
+    pub fn trust(&self) -> &Trust {
+        &self.trust
+    }
+
     /// The bounds.
     pub fn limits(&self) -> &Limits {
         &self.limits

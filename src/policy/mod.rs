@@ -1,6 +1,7 @@
 //! From a document and evidence to a verdict. Pure: no IO, clock or network.
 
 mod decide;
+pub mod export;
 mod fmt;
 pub mod glob;
 mod init;

@@ -131,6 +131,16 @@ pub enum Action {
     },
 }
 
+impl Action {
+    /// Whether it denies whatever is signed.
+    pub(super) fn rejects(&self) -> bool {
+        match self {
+            Self::Reject { .. } => true,
+            Self::Require { .. } | Self::Accept { .. } => false,
+        }
+    }
+}
+
 /// One check of a rule.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Check {

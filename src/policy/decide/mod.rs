@@ -29,6 +29,7 @@ use super::{Admitted, Decision, Document, Policy, Request, Row, RuleOutcome, Sim
 use crate::evidence::{Evidence, Facts, Rejection};
 use crate::image::{Depth, ImageTree, Shape};
 
+pub(super) use names::mirror;
 pub use select::{Matched, Selected, required_depth, wanted_subjects};
 use table::Case;
 use tree::Tree;

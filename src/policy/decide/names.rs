@@ -101,22 +101,29 @@ impl Signed {
     }
 }
 
-/// Applies the longest matching prefix of `mirrors`, once.
+/// Applies the mirror that a repository lies in, once.
 fn mapped(document: &Document, repository: &Repository) -> Option<Repository> {
-    let name = repository.to_string();
-    let below = |prefix: &str| {
-        let rest = name.strip_prefix(prefix)?;
-        (rest.is_empty() || rest.starts_with('/')).then(|| rest.to_owned())
-    };
-    let longest = document
-        .mirrors
-        .iter()
-        .filter_map(|(from, to)| Some((from.len(), below(from)?, to)))
-        .max_by_key(|(length, _, _)| *length);
-    match longest {
+    match mirror(document, repository) {
         None => Some(repository.clone()),
-        Some((_, rest, to)) => format!("{to}{rest}").parse().ok(),
+        Some((from, to)) => {
+            let name = repository.to_string();
+            let rest = name.strip_prefix(from)?;
+            format!("{to}{rest}").parse().ok()
+        }
     }
+}
+
+/// The entry of `mirrors` with the longest prefix that a repository lies in.
+pub(in crate::policy) fn mirror<'a>(
+    document: &'a Document,
+    repository: &Repository,
+) -> Option<(&'a str, &'a str)> {
+    let name = repository.to_string();
+    let lies_in = |prefix: &str| {
+        name.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    };
+    let entries = document.mirrors.iter().map(|(from, to)| (from.as_str(), to.as_str()));
+    entries.filter(|(from, _)| lies_in(from)).max_by_key(|(from, _)| from.len())
 }
 
 /// At most 200 characters of a text that somebody else wrote.
