@@ -73,9 +73,9 @@ enum Command {
     Policy(policy::Policy),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Certificate(certificate::Certificate),
-    #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),
