@@ -82,6 +82,20 @@ pub struct Limits {
     pub deadline: Duration,
     /// Concurrent transfers.
     pub parallel: usize,
+    /// Distinct images of one audit. Large clusters run a few thousand.
+    pub audit_images: usize,
+    /// Users of images that one audit keeps by name; the others are counted.
+    /// A name takes some 100 bytes.
+    pub audit_users: usize,
+    /// One line of a list of images, or of an audit's own output. What an
+    /// audit writes has 600 KiB at worst: 50 users with names of 253
+    /// characters, and 16 causes in sentences of 400.
+    pub audit_line_bytes: u64,
+    /// One page of a cluster's objects: 500 of them with some 10 KiB each,
+    /// tenfold. etcd holds 1.5 MiB of one object at most.
+    pub cluster_page_bytes: u64,
+    /// Pages of one kind of a cluster's objects.
+    pub cluster_pages: usize,
     /// Largest blob or manifest that a gate remembers: configs have 2 to
     /// 20 KiB, bundles under 16 KiB, indexes of thirty platforms 20 KiB.
     pub remembered_blob_bytes: u64,
@@ -100,6 +114,73 @@ pub struct Limits {
     pub waiting: usize,
     /// Keyrings whose tokens are kept at once.
     pub keyrings: u64,
+    /// Pull secrets of one pod, its service account's included. Real pods
+    /// have one or two.
+    pub pull_secrets: usize,
+    /// One answer of the Kubernetes API: a secret holds 1 MiB at most, which
+    /// base64 makes 1.4 MiB, and annotations 256 KiB.
+    pub secret_bytes: u64,
+    /// Bytes of pull secrets kept in memory, and as many of service accounts.
+    pub secrets_bytes: u64,
+    /// How long a pull secret is kept: a rotated one counts after this.
+    pub secret_kept: Duration,
+    /// Requests to the Kubernetes API at once.
+    pub cluster_calls: usize,
+    /// Longest wait for one answer of the Kubernetes API: half of what the API
+    /// server waits for a webhook by default.
+    pub cluster_timeout: Duration,
+    /// One AdmissionReview. A request to the API server has 3 MiB at most; an
+    /// update brings the old object too.
+    pub review_bytes: u64,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
+    /// Bodies of AdmissionReviews in memory at once, until they are read. A
+    /// third is for those of up to 64 KiB, as nearly all are; further ones
+    /// wait.
+    /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
+    /// 40 KiB, so this is hundreds; further ones wait.
+    pub reviews_bytes: u64,
+    /// AdmissionReviews being answered at once; further ones wait.
+    pub reviews: usize,
+    /// Images of one AdmissionReview being judged at once.
+    pub review_parallel: usize,
+    /// Connections to the webhook at once. An API server keeps one for each
+    /// request under way; the one longest unused makes room for a new one.
+    pub connections: usize,
+    /// Requests at once on one HTTP/2 connection.
+    pub connection_streams: u32,
+    /// Longest time for a client to finish the TLS handshake, and again to
+    /// send its first request's head. A client in the cluster takes
+    /// milliseconds.
+    pub handshake_timeout: Duration,
+    /// Longest time for a client to send a body.
+    pub body_timeout: Duration,
+    /// How long an unused connection is kept. Longer than the 90 s of Go's
+    /// clients, so that it is they who close it and never while they send.
+    pub connection_idle: Duration,
+    /// Longest time for an answer, whatever the API server says it waits:
+    /// 30 s is the most that a webhook's configuration may ask for.
+    pub review_timeout: Duration,
+    /// Lines of the decision log that wait to be written; further ones are
+    /// counted and not kept.
+    pub log_lines: usize,
+    /// Time that the containerd plugin takes at most. containerd kills it
+    /// after 10 s and shows no reason then.
+    pub verifier_deadline: Duration,
+    /// Sum of the files that the containerd plugin keeps on disk.
+    pub shelf_bytes: u64,
+    /// Number of these files. An image with its signatures has about ten.
+    pub shelf_entries: usize,
+    /// Largest of these files; what is larger is fetched anew.
+    pub shelf_item_bytes: u64,
+    /// Time for which the plugin may allow by a list of signatures that it
+    /// fetched before.
+    pub kept_listing: Duration,
     /// Requirements of one scope in an exported policy.json: podman and
     /// CRI-O verify all signatures anew for each.
     pub export_requirements: usize,
@@ -140,14 +221,57 @@ impl Default for Limits {
             retry_after: Duration::from_secs(60),
             deadline: Duration::from_secs(3600),
             parallel: 4,
+            audit_images: 100_000,
+            audit_users: 500_000,
+            audit_line_bytes: MIB,
+            cluster_page_bytes: 64 * MIB,
+            cluster_pages: 10_000,
             remembered_blob_bytes: 256 << 10,
             remembered_bytes: 16 * MIB,
             remembered_verdict_bytes: 8 * MIB,
             remembered_layers: 20_000,
-            verifications: 16,
+            verifications: 32,
             waiting: 2_000,
             keyrings: 500,
+            pull_secrets: 32,
+            secret_bytes: 2 * MIB,
+            secrets_bytes: 8 * MIB,
+            secret_kept: Duration::from_secs(5),
+            cluster_calls: 8,
+            cluster_timeout: Duration::from_secs(5),
+            review_bytes: 8 * MIB,
+            review_values: 100_000,
+            review_images: 256,
+            reviews_bytes: 16 * MIB,
+            reviews: 256,
+            review_parallel: 8,
+            connections: 512,
+            connection_streams: 128,
+            handshake_timeout: Duration::from_secs(5),
+            body_timeout: Duration::from_secs(5),
+            connection_idle: Duration::from_secs(120),
+            review_timeout: Duration::from_secs(30),
+            log_lines: 10_000,
+            verifier_deadline: Duration::from_secs(8),
+            shelf_bytes: 256 * MIB,
+            shelf_entries: 20_000,
+            shelf_item_bytes: 4 * MIB,
+            kept_listing: Duration::from_secs(600),
             export_requirements: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// For a webhook: somebody waits for the answer and asks again, so a
+    /// registry that stalls is given up sooner.
+    pub fn admission() -> Self {
+        Self {
+            attempts: 3,
+            idle_timeout: Duration::from_secs(10),
+            retry_after: Duration::from_secs(5),
+            deadline: Duration::from_secs(600),
+            ..Self::default()
         }
     }
 }

@@ -29,6 +29,10 @@ pub(super) enum Failure {
     /// The engine could not decide, or the answer is no: its error knows.
     #[error(transparent)]
     Engine(#[from] crate::engine::Error),
+    /// The webhook cannot serve: its error knows, too.
+    #[cfg(feature = "webhook")]
+    #[error(transparent)]
+    Webhook(#[from] crate::webhook::Error),
     /// The answer is no, in words that are complete.
     #[error("{0}")]
     No(String),
@@ -42,6 +46,9 @@ impl Failure {
     pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Engine(error) if error.is_answer() => Exit::No,
+            // nobody asked a question that no is an answer to
+            #[cfg(feature = "webhook")]
+            Self::Webhook(_) => Exit::Undecided,
             Self::Engine(_) | Self::CouldNot(_) => Exit::Undecided,
             Self::No(_) => Exit::No,
         }

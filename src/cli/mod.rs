@@ -6,6 +6,12 @@
 
 mod access;
 mod attach;
+mod audit;
+#[cfg(feature = "webhook")]
+mod certificate;
+#[cfg(feature = "webhook")]
+mod cluster;
+mod containerd;
 mod copy;
 mod exit;
 mod export;
@@ -13,6 +19,10 @@ mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
+#[cfg(feature = "webhook")]
+mod serve;
 mod shell;
 mod sign;
 mod signatures;
@@ -61,6 +71,14 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    Audit(audit::Audit),
+    #[cfg(feature = "webhook")]
+    Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
+    Containerd(containerd::Containerd),
+    #[command(name = containerd::VERIFIER)]
+    ContainerdVerifier(containerd::ContainerdVerifier),
     Export(export::Export),
     Completions(shell::Completions),
     Man(shell::Man),
@@ -68,6 +86,9 @@ enum Command {
 
 /// Runs one command line and says how it ended.
 pub fn run() -> Exit {
+    if let Some(exit) = containerd::as_plugin() {
+        return exit;
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return exit::usage(&error),
@@ -82,6 +103,13 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        Command::Audit(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Certificate(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
+        Command::Serve(verb) => verb.run(&out),
+        Command::Containerd(verb) => verb.run(&out),
+        Command::ContainerdVerifier(verb) => verb.run(),
         Command::Export(verb) => verb.run(&out),
         Command::Completions(verb) => verb.run(&out),
         Command::Man(verb) => verb.run(),

@@ -49,3 +49,42 @@ impl Drop for Bar {
         self.finish();
     }
 }
+
+/// A bar that counts images, or nothing where nobody would see it.
+#[derive(Debug)]
+pub(super) struct Counter(Option<ProgressBar>);
+
+impl Counter {
+    /// A bar over `total`, if stderr is a terminal and `-q` is not given.
+    pub(super) fn new(out: &Output, total: usize, done: usize) -> Self {
+        if !out.progress() {
+            return Self(None);
+        }
+        let length = u64::try_from(total).unwrap_or(u64::MAX);
+        let bar = ProgressBar::with_draw_target(Some(length), ProgressDrawTarget::stderr());
+        if let Ok(style) =
+            ProgressStyle::with_template("{bar:32} {pos}/{len} images  {msg}  {eta} left")
+        {
+            bar.set_style(style);
+        }
+        bar.inc(u64::try_from(done).unwrap_or(u64::MAX));
+        bar.reset_eta();
+        Self(Some(bar))
+    }
+
+    /// Shows one more, with a remark on all.
+    pub(super) fn advance(&self, remark: impl FnOnce() -> String) {
+        if let Some(bar) = &self.0 {
+            bar.set_message(remark());
+            bar.inc(1);
+        }
+    }
+}
+
+impl Drop for Counter {
+    fn drop(&mut self) {
+        if let Some(bar) = &self.0 {
+            bar.finish_and_clear();
+        }
+    }
+}

@@ -135,7 +135,12 @@ impl Verify {
     ) -> Result<Verdict, Failure> {
         let image = self.access.open(text, &self.name, engine.limits(), out)?;
         let bar = Bar::new(out);
-        let ask = Ask { depth: self.depth.into(), parent: self.parent.clone(), progress: &bar };
+        let ask = Ask {
+            depth: self.depth.into(),
+            parent: self.parent.clone(),
+            progress: &bar,
+            ..Ask::default()
+        };
         Ok(engine::block_on(engine.check(&image, &ask, now))?)
     }
 

@@ -3,8 +3,8 @@
 use jiff::Timestamp;
 
 use super::discover::{self, Gathered};
-use super::{Error, Image, Progress, fetch};
-use crate::image::{Depth, Digest, ImageTree, NodeState, Shape};
+use super::{Error, Hashed, Image, Progress, fetch};
+use crate::image::{Algorithm, Depth, Digest, Hasher, ImageTree, NodeState, Shape};
 use crate::limits::Limits;
 use crate::policy::{self, Decision, Policy, Request, Verdict};
 use crate::trust::Trust;
@@ -16,6 +16,7 @@ pub struct Engine {
     policy: Policy,
     trust: Trust,
     limits: Limits,
+    epoch: Digest,
 }
 
 /// How one question is asked.
@@ -28,18 +29,26 @@ pub struct Ask<'a> {
     pub parent: Option<Digest>,
     /// Told of bytes as they are hashed.
     pub progress: &'a dyn Progress,
+    /// What was hashed before, so that it need not be fetched again.
+    pub hashed: &'a dyn Hashed,
 }
 
 impl Default for Ask<'_> {
     fn default() -> Self {
-        Self { depth: Depth::Layers, parent: None, progress: &super::Silent }
+        Self {
+            depth: Depth::Layers,
+            parent: None,
+            progress: &super::Silent,
+            hashed: &super::Forgetful,
+        }
     }
 }
 
 impl Engine {
     /// Puts an engine together from parts.
     pub fn new(policy: Policy, trust: Trust, limits: Limits) -> Self {
-        Self { policy, trust, limits }
+        let epoch = epoch(&policy, &trust, &limits);
+        Self { policy, trust, limits, epoch }
     }
 
     /// The policy.
@@ -55,6 +64,12 @@ impl Engine {
     /// The bounds.
     pub fn limits(&self) -> &Limits {
         &self.limits
+    }
+
+    /// A digest over the keys that decide, who holds them and the bounds:
+    /// with another epoch the same policy may give another verdict.
+    pub fn epoch(&self) -> &Digest {
+        &self.epoch
     }
 
     /// Decides on one image, as of `now`.
@@ -90,7 +105,7 @@ impl Engine {
         };
         let asked = policy::required_depth(&self.policy, image.reference().repository());
         let depth = ask.depth.max(asked.unwrap_or(ask.depth));
-        let tree = fetch::read_tree(&image, depth, &self.limits, ask.progress).await?;
+        let tree = fetch::grow(&image, depth, &self.limits, ask).await?;
         let mut request = Request {
             reference: image.reference().clone(),
             digest: tree.root().digest.clone(),
@@ -142,6 +157,22 @@ impl Engine {
         let Gathered { evidence, rejections } = gathered;
         policy::decide(&self.policy, request, tree, evidence, rejections, now)
     }
+}
+
+fn epoch(policy: &Policy, trust: &Trust, limits: &Limits) -> Digest {
+    let mut hasher = Hasher::new(Algorithm::Sha256);
+    let mut add = |text: String| {
+        hasher.update(&(text.len() as u64).to_be_bytes());
+        hasher.update(text.as_bytes());
+    };
+    for name in policy.document().signers.keys() {
+        for key in policy.keys(name) {
+            add(format!("{name:?} holds {} until {:?}", key.id, key.until));
+        }
+    }
+    trust.keys().for_each(|(id, _)| add(format!("trusted: {id}")));
+    add(format!("{limits:?}"));
+    hasher.finish()
 }
 
 /// The same name at the digest of its index, if the image is in it.

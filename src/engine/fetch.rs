@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::layers;
-use super::{Error, Image, Progress};
+use super::{Ask, Error, Image, Progress};
 use crate::image::{Depth, Descriptor, Digest, ImageTree, NodeKind, Read, Root, TreeBuilder, Want};
 use crate::limits::Limits;
 use crate::store::{self, Store, StoreError, Target};
@@ -21,6 +21,16 @@ pub async fn read_tree(
     limits: &Limits,
     progress: &dyn Progress,
 ) -> Result<ImageTree, Error> {
+    grow(image, depth, limits, &Ask { progress, ..Ask::default() }).await
+}
+
+/// As [`read_tree`], with what was hashed before.
+pub(super) async fn grow(
+    image: &Image,
+    depth: Depth,
+    limits: &Limits,
+    ask: &Ask<'_>,
+) -> Result<ImageTree, Error> {
     let store = image.store();
     let mut builder = TreeBuilder::new(root(image, limits).await?, depth, limits);
     loop {
@@ -29,9 +39,9 @@ pub async fn read_tree(
         if !documents.is_empty() {
             supply(&mut builder, store, documents, limits).await?;
         } else if !blobs.is_empty() {
-            layers::supply(&mut builder, store, blobs, limits, progress).await?;
+            layers::supply(&mut builder, store, blobs, limits, ask).await?;
         } else {
-            progress.finish();
+            ask.progress.finish();
             return Ok(builder.finish());
         }
     }

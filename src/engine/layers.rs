@@ -13,7 +13,7 @@ use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use tokio::sync::mpsc;
 
-use super::{Error, Progress};
+use super::{Ask, Error, Hashed, Progress};
 use crate::image::{
     Job, LayerCheck, LayerHasher, NodeKind, TreeBuilder, Want, check_all, check_reader,
 };
@@ -39,8 +39,10 @@ pub(super) async fn supply(
     store: &dyn Store,
     wants: Vec<Want>,
     limits: &Limits,
-    progress: &dyn Progress,
+    ask: &Ask<'_>,
 ) -> Result<(), Error> {
+    let progress = ask.progress;
+    let wants = recall(builder, wants, ask.hashed);
     progress.expect(wants.iter().fold(0, |sum, want| want.size.saturating_add(sum)));
     let mut reads = stream::iter(wants)
         .map(|want| async move {
@@ -51,8 +53,8 @@ pub(super) async fn supply(
     let mut files = Vec::new();
     while let Some((want, read)) = reads.next().await {
         match read {
-            Ok(Hashed::Done(check)) => builder.supply_layer(check),
-            Ok(Hashed::Later(reader)) => files.push(Job { want, reader }),
+            Ok(Read::Done(check)) => take(builder, &want, check, ask.hashed),
+            Ok(Read::Later(reader)) => files.push(Job { want, reader }),
             Err(StoreError::Absent { .. }) => builder.missing(&want),
             Err(StoreError::TooLarge { limit, .. }) if limit == want.size => {
                 builder.too_long(&want);
@@ -63,14 +65,33 @@ pub(super) async fn supply(
             Err(error) => return Err(error.into()),
         }
         if files.len() >= OPEN_FILES {
-            hash_files(builder, std::mem::take(&mut files), limits, progress).await?;
+            hash_files(builder, std::mem::take(&mut files), limits, ask).await?;
         }
     }
-    hash_files(builder, files, limits, progress).await
+    hash_files(builder, files, limits, ask).await
+}
+
+/// Gives the builder what was hashed before; what is left is to be read.
+fn recall(builder: &mut TreeBuilder, wants: Vec<Want>, hashed: &dyn Hashed) -> Vec<Want> {
+    let mut left = Vec::new();
+    for want in wants {
+        match hashed.find(&want).filter(|check| check.answers(&want) && check.is_sound()) {
+            Some(check) => builder.supply_layer(check),
+            None => left.push(want),
+        }
+    }
+    left
+}
+
+fn take(builder: &mut TreeBuilder, want: &Want, check: LayerCheck, hashed: &dyn Hashed) {
+    if check.is_sound() {
+        hashed.keep(want, &check);
+    }
+    builder.supply_layer(check);
 }
 
 /// What became of one blob.
-enum Hashed {
+enum Read {
     /// It was hashed as it came.
     Done(LayerCheck),
     /// It is a file: these are hashed together, two in step on each core.
@@ -82,20 +103,20 @@ async fn read(
     want: &Want,
     limits: &Limits,
     progress: &dyn Progress,
-) -> Result<Hashed, StoreError> {
+) -> Result<Read, StoreError> {
     Ok(match open(store, want).await? {
         Blob::File { file, offset, len } => {
             let range = Range { file, at: offset, end: offset.saturating_add(len) };
             if want.size >= WORTH_A_THREAD {
-                return Ok(Hashed::Later(range));
+                return Ok(Read::Later(range));
             }
             progress.advance(want.size);
-            Hashed::Done(check_reader(want, range, limits).map_err(failed)?)
+            Read::Done(check_reader(want, range, limits).map_err(failed)?)
         }
         Blob::Stream(chunks) if want.size < WORTH_A_THREAD => {
-            Hashed::Done(here(want, chunks, limits, progress).await?)
+            Read::Done(here(want, chunks, limits, progress).await?)
         }
-        Blob::Stream(chunks) => Hashed::Done(on_a_thread(want, chunks, limits, progress).await?),
+        Blob::Stream(chunks) => Read::Done(on_a_thread(want, chunks, limits, progress).await?),
     })
 }
 
@@ -105,11 +126,13 @@ async fn hash_files(
     builder: &mut TreeBuilder,
     files: Vec<Job<Range>>,
     limits: &Limits,
-    progress: &dyn Progress,
+    ask: &Ask<'_>,
 ) -> Result<(), Error> {
     if files.is_empty() {
         return Ok(());
     }
+    let progress = ask.progress;
+    let wants: Vec<Want> = files.iter().map(|job| job.want.clone()).collect();
     let threads = std::thread::available_parallelism().map_or(2, usize::from);
     let (limits, done) = (limits.clone(), Arc::new(AtomicU64::new(0)));
     let counted = done.clone();
@@ -125,8 +148,8 @@ async fn hash_files(
         }
     };
     progress.advance(done.swap(0, Ordering::Relaxed));
-    for check in checks {
-        builder.supply_layer(check.map_err(failed)?);
+    for (want, check) in wants.iter().zip(checks) {
+        take(builder, want, check.map_err(failed)?, ask.hashed);
     }
     Ok(())
 }

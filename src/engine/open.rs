@@ -26,6 +26,35 @@ pub struct Access {
     pub notice: Option<fn(&str)>,
 }
 
+impl Access {
+    /// The same for the client of registries, with its files read.
+    ///
+    /// # Errors
+    /// [`Error::File`] where a file cannot be read, [`Error::Usage`] where
+    /// one is too large.
+    pub fn registries(&self, limits: &Limits) -> Result<RegistryOptions, Error> {
+        let read = |path: &PathBuf| load::read_file(path, limits.policy_bytes);
+        let credentials = match &self.auth_file {
+            Some(path) => AuthFiles::explicit(path),
+            None => AuthFiles::from_environment(),
+        };
+        Ok(RegistryOptions {
+            plain_http: self.plain_http,
+            loopback_tls: false,
+            ca: self.ca.iter().map(read).collect::<Result<_, _>>()?,
+            client_identity: match &self.client {
+                Some((certificate, key)) => {
+                    Some(ClientIdentity { certificate: read(certificate)?, key: read(key)?.into() })
+                }
+                None => None,
+            },
+            credentials: Arc::new(credentials),
+            limits: limits.clone(),
+            notice: self.notice.map(|notice| Arc::new(notice) as Notice),
+        })
+    }
+}
+
 /// An image that was named: where it is, and the name that policies match.
 #[derive(Debug, Clone)]
 pub struct Image {
@@ -141,31 +170,10 @@ pub(super) fn open_store(
 ) -> Result<Arc<dyn Store>, Error> {
     Ok(match source {
         Source::Registry(reference) => {
-            Arc::new(Registry::open(reference.repository(), options(access, limits)?)?)
+            Arc::new(Registry::open(reference.repository(), access.registries(limits)?)?)
         }
         Source::Layout { dir, .. } => Arc::new(Layout::open(Path::new(dir), limits.clone())?),
         Source::Archive { file, .. } => Arc::new(Archive::open(Path::new(file), limits.clone())?),
-    })
-}
-
-fn options(access: &Access, limits: &Limits) -> Result<RegistryOptions, Error> {
-    let read = |path: &PathBuf| load::read_file(path, limits.policy_bytes);
-    let credentials = match &access.auth_file {
-        Some(path) => AuthFiles::explicit(path),
-        None => AuthFiles::from_environment(),
-    };
-    Ok(RegistryOptions {
-        plain_http: access.plain_http,
-        ca: access.ca.iter().map(read).collect::<Result<_, _>>()?,
-        client_identity: match &access.client {
-            Some((certificate, key)) => {
-                Some(ClientIdentity { certificate: read(certificate)?, key: read(key)?.into() })
-            }
-            None => None,
-        },
-        credentials: Arc::new(credentials),
-        limits: limits.clone(),
-        notice: access.notice.map(|notice| Arc::new(notice) as Notice),
     })
 }
 

@@ -10,128 +10,81 @@
 //! The webhook, the containerd plugin and audits use it, and so does a
 //! runtime that gates its pulls.
 
+mod flights;
+mod layers;
+mod observer;
 mod places;
+mod question;
+mod settings;
+mod verdicts;
+mod work;
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use jiff::Timestamp;
-
+use flights::{Boarded, Flights};
+use layers::Layers;
+pub use observer::{Event, Load, Observer, Unobserved};
 pub use places::{Keyring, Places, RegistryPlaces};
+pub use question::{Answer, Origin, Question, Undecided};
+pub use settings::{Clock, DENY_FOR, Settings, SystemClock};
+use verdicts::{Key, Verdicts};
+use work::{Name, Work};
 
-use crate::engine::{self, Ask, Engine, Image};
-use crate::image::{Depth, Digest, Reference, Source};
-use crate::policy::{Admitted, Verdict};
-
-/// One question: may this image run?
-#[derive(Debug, Clone)]
-pub struct Question {
-    /// The name as asked, normalised.
-    pub reference: Reference,
-    /// How deep to recompute the image; the policy may ask for more.
-    pub depth: Depth,
-    /// Credentials for this question alone; `None` for those of the place.
-    pub keyring: Option<Keyring>,
-    /// How long the asker waits.
-    pub patience: Duration,
-}
-
-/// What the gate says of one image.
-#[must_use]
-#[derive(Debug, Clone)]
-pub struct Answer {
-    verdict: Arc<Verdict>,
-    source: Origin,
-}
-
-/// How an answer came about.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Origin {
-    /// Verified for this question.
-    Verified,
-    /// Verified for another question that was under way.
-    Joined,
-    /// Remembered.
-    Remembered,
-}
-
-impl Answer {
-    /// The verdict, with its reasons.
-    pub fn verdict(&self) -> &Verdict {
-        &self.verdict
-    }
-
-    /// How it came about.
-    pub fn origin(&self) -> Origin {
-        self.source
-    }
-
-    /// The digest-pinned reference, where the answer is allow.
-    ///
-    /// # Errors
-    /// The verdict, where it is anything else.
-    pub fn admit(&self) -> Result<Admitted, Box<Verdict>> {
-        Verdict::clone(&self.verdict).admit()
-    }
-}
-
-/// Why there is no verdict. Deny, and do not remember it.
-#[derive(Debug, Clone, thiserror::Error)]
-#[non_exhaustive]
-pub enum Undecided {
-    /// The asker's patience ended first. The work may go on in the
-    /// background, so asking again can be quick.
-    #[error("not decided within {} ms; try again, or look at the registry", .0.as_millis())]
-    Deadline(Duration),
-    /// The image or its signatures could not be read.
-    #[error("{0}")]
-    Failed(Arc<engine::Error>),
-}
-
-/// Told of what the gate does: for metrics and logs. Called on the path of
-/// every question, so it must be quick.
-pub trait Observer: Send + Sync {
-    /// Something happened.
-    fn event(&self, event: &Event<'_>);
-}
-
-/// What a gate does.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum Event<'a> {
-    /// A question was answered.
-    Answered {
-        /// The answer.
-        answer: &'a Answer,
-        /// How long it took.
-        took: Duration,
-    },
-    /// A question was not answered.
-    Undecided {
-        /// The name as asked.
-        reference: &'a Reference,
-        /// Why.
-        why: &'a Undecided,
-        /// How long it took.
-        took: Duration,
-    },
-}
+use crate::engine::Engine;
+use crate::image::Digest;
+use crate::policy::Verdict;
+use crate::store::cached::MemoryShelf;
 
 /// Decides on many images, several at once. Cheap to share: `Arc<Gate>`.
+///
+/// It answers within a tokio event loop. What it begins is a task of that
+/// loop and goes on when its asker has left.
 pub struct Gate {
     engine: RwLock<Arc<Engine>>,
-    places: Arc<dyn Places>,
+    work: Arc<Work>,
+    resolutions: Flights<Name, Result<Digest, Undecided>>,
+    verifications: Flights<Key, Result<Arc<Verdict>, Undecided>>,
 }
 
 impl Gate {
-    /// A gate that knows nothing yet.
+    /// A gate that knows nothing yet, with the usual settings, observed by
+    /// nobody.
     pub fn new(engine: Engine, places: Arc<dyn Places>) -> Self {
-        Self { engine: RwLock::new(Arc::new(engine)), places }
+        Self::with(engine, places, Settings::default(), Arc::new(Unobserved))
+    }
+
+    /// A gate that knows nothing yet. What it holds at once and remembers is
+    /// bounded by the limits of `engine`; later engines do not change that.
+    pub fn with(
+        engine: Engine,
+        places: Arc<dyn Places>,
+        settings: Settings,
+        observer: Arc<dyn Observer>,
+    ) -> Self {
+        let limits = engine.limits();
+        let shelf = settings.shelf.clone();
+        let flights = (limits.verifications, limits.waiting);
+        let work = Work {
+            places,
+            shelf: shelf.unwrap_or_else(|| Arc::new(MemoryShelf::new(limits.remembered_bytes))),
+            layers: Layers::new(limits.remembered_layers),
+            verdicts: Verdicts::new(limits.remembered_verdict_bytes),
+            settings,
+            observer,
+        };
+        Self {
+            work: Arc::new(work),
+            resolutions: Flights::new(flights.0, flights.1),
+            verifications: Flights::new(flights.0, flights.1),
+            engine: RwLock::new(Arc::new(engine)),
+        }
     }
 
     /// Puts another policy with its keys in place. Questions under way are
-    /// answered by the one that they began with; no later one is.
+    /// answered by the one that they began with; no later one is, not even
+    /// from what is remembered.
     pub fn replace(&self, engine: Engine) {
         *self.engine.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(engine);
     }
@@ -141,55 +94,118 @@ impl Gate {
         Arc::clone(&self.engine.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// The digest that a name stands for now.
+    /// What is in hand now.
+    pub fn load(&self) -> Load {
+        Load {
+            resolutions: self.resolutions.count(),
+            verifications: self.verifications.count(),
+            verdicts: self.work.verdicts.count(),
+        }
+    }
+
+    /// The digest that a name stands for now. A name with a digest stands
+    /// for that, and nobody is asked.
     ///
     /// # Errors
     /// [`Undecided`] where the place does not say, or not in time.
     pub async fn resolve(&self, question: &Question) -> Result<Digest, Undecided> {
-        within(question.patience, async {
-            let image = self.image(question)?;
-            image.resolve(self.engine().limits()).await
-        })
-        .await
+        let begun = self.work.elapsed();
+        let outcome = within(question.patience, self.digest(&self.engine(), question)).await;
+        if let Err(why) = &outcome {
+            self.undecided(question, why, begun);
+        }
+        outcome
     }
 
     /// Decides on one image.
+    ///
+    /// The name is resolved once, and the digest that it resolved to is the
+    /// one that is judged and admitted.
     ///
     /// # Errors
     /// [`Undecided`] where there is no verdict. A verdict may say
     /// [`Decision::Undecided`](crate::Decision::Undecided) too; only
     /// [`Answer::admit`] tells whether the image may run.
     pub async fn judge(&self, question: &Question) -> Result<Answer, Undecided> {
-        within(question.patience, async {
-            let image = self.image(question)?;
-            let engine = self.engine();
-            let digest = image.resolve(engine.limits()).await?;
-            let ask = Ask { depth: question.depth, ..Ask::default() };
-            let verdict = engine.check(&image.at_digest(digest), &ask, Timestamp::now()).await?;
-            Ok(Answer { verdict: Arc::new(verdict), source: Origin::Verified })
-        })
-        .await
+        self.judge_by(&self.engine(), question).await
     }
 
-    fn image(&self, question: &Question) -> Result<Image, engine::Error> {
-        let repository = question.reference.repository();
-        let store = self.places.open(repository, question.keyring.as_ref())?;
-        Image::from_store(store, &Source::Registry(question.reference.clone()), None)
+    /// As [`Self::judge`], by an engine that was in place a moment ago: one
+    /// who asks several questions gets answers of one policy.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub async fn judge_by(
+        &self,
+        engine: &Arc<Engine>,
+        question: &Question,
+    ) -> Result<Answer, Undecided> {
+        let begun = self.work.elapsed();
+        let outcome = within(question.patience, self.answer(engine, question)).await;
+        match &outcome {
+            Ok(answer) => {
+                let took = self.work.since(begun);
+                self.work.observer.event(&Event::Answered { answer, took });
+            }
+            Err(why) => self.undecided(question, why, begun),
+        }
+        outcome
+    }
+
+    fn undecided(&self, question: &Question, why: &Undecided, begun: Duration) {
+        let (reference, took) = (&question.reference, self.work.since(begun));
+        self.work.observer.event(&Event::Undecided { reference, why, took });
+    }
+
+    async fn digest(&self, engine: &Arc<Engine>, question: &Question) -> Result<Digest, Undecided> {
+        if let Some(digest) = question.reference.digest() {
+            return Ok(digest.clone());
+        }
+        let name = Name::of(question);
+        let boarded = self.resolutions.board(
+            &name,
+            question.reference.repository().host(),
+            || None,
+            |room| Arc::clone(&self.work).resolve(room, engine.clone(), question.clone()),
+        )?;
+        match boarded {
+            Boarded::Known(digest) => digest,
+            Boarded::Joined(waiting) | Boarded::Begun(waiting) => waiting.landed().await?,
+        }
+    }
+
+    async fn answer(&self, engine: &Arc<Engine>, question: &Question) -> Result<Answer, Undecided> {
+        let digest = self.digest(engine, question).await?;
+        let key = Key::new(engine, question, digest);
+        let engine = Arc::clone(engine);
+        let work = &self.work;
+        let boarded = self.verifications.board(
+            &key,
+            question.reference.repository().host(),
+            || work.verdicts.find(&key, &work.settings).map(Ok),
+            |room| Arc::clone(work).verify(room, engine, key.clone(), question.keyring.clone()),
+        )?;
+        let (verdict, source) = match boarded {
+            Boarded::Known(verdict) => (verdict?, Origin::Remembered),
+            Boarded::Joined(waiting) => (waiting.landed().await??, Origin::Joined),
+            Boarded::Begun(waiting) => (waiting.landed().await??, Origin::Verified),
+        };
+        Ok(Answer { verdict, source })
     }
 }
 
 impl fmt::Debug for Gate {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Gate").field("engine", &self.engine).finish_non_exhaustive()
+        f.debug_struct("Gate").field("load", &self.load()).finish_non_exhaustive()
     }
 }
 
 async fn within<T>(
     patience: Duration,
-    work: impl Future<Output = Result<T, engine::Error>>,
+    work: impl Future<Output = Result<T, Undecided>>,
 ) -> Result<T, Undecided> {
     match tokio::time::timeout(patience, work).await {
-        Ok(done) => done.map_err(|error| Undecided::Failed(Arc::new(error))),
+        Ok(done) => done,
         Err(_) => Err(Undecided::Deadline(patience)),
     }
 }

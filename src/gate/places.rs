@@ -2,6 +2,10 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use moka::sync::Cache;
 
 use crate::image::{Digest, Repository};
 use crate::store::auth::Credentials;
@@ -30,10 +34,18 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Credentials under an id. Two keyrings with one id hold the same
-    /// credentials: what one of them opened may serve the other.
+    /// Credentials under an id, a digest over them: two keyrings with one id
+    /// hold the same credentials, and what one of them opened serves the
+    /// other. Where that is not known use [`Keyring::unshared`].
     pub fn new(id: Digest, credentials: Arc<dyn Credentials>) -> Self {
         Self { id, credentials }
+    }
+
+    /// Credentials that nothing is shared of with any other keyring.
+    pub fn unshared(credentials: Arc<dyn Credentials>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::new(Digest::sha256(format!("unshared keyring {number}").as_bytes()), credentials)
     }
 
     /// Which credentials these are: a digest over them.
@@ -53,17 +65,24 @@ impl fmt::Debug for Keyring {
     }
 }
 
-/// Registries, over connections that all questions share.
+/// How long the tokens of a keyring are kept that nobody uses.
+const UNUSED: Duration = Duration::from_secs(600);
+
+/// Registries, over connections that all questions share. Credentials and
+/// tokens are each keyring's own.
 #[derive(Debug)]
 pub struct RegistryPlaces {
-    options: RegistryOptions,
     client: RegistryClient,
+    /// By the keyring's id: its tokens.
+    clients: Cache<Digest, RegistryClient>,
 }
 
 impl RegistryPlaces {
     /// Registries reached with these options.
     pub fn new(options: RegistryOptions) -> Self {
-        Self { client: RegistryClient::new(options.clone()), options }
+        let clients =
+            Cache::builder().max_capacity(options.limits.keyrings).time_to_idle(UNUSED).build();
+        Self { client: RegistryClient::new(options), clients }
     }
 }
 
@@ -73,9 +92,12 @@ impl Places for RegistryPlaces {
         repository: &Repository,
         keyring: Option<&Keyring>,
     ) -> Result<Arc<dyn Store>, StoreError> {
-        let Some(keyring) = keyring else { return Ok(Arc::new(self.client.open(repository)?)) };
-        let credentials = Arc::clone(keyring.credentials());
-        let client = RegistryClient::new(RegistryOptions { credentials, ..self.options.clone() });
+        let client = match keyring {
+            None => self.client.clone(),
+            Some(keyring) => self.clients.get_with_by_ref(keyring.id(), || {
+                self.client.with_credentials(Arc::clone(keyring.credentials()))
+            }),
+        };
         Ok(Arc::new(client.open(repository)?))
     }
 }

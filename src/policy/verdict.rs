@@ -1,13 +1,13 @@
 //! The answer: allow, deny or undecided, and everything that led to it.
 
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::evidence::{Format, KeyId, Rejection};
 use crate::image::{Depth, Digest, Reference};
 
 /// Allow, deny and could-not-decide are three different answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Decision {
     /// The image may run.
@@ -123,6 +123,9 @@ pub struct Verdict {
     pub now: Timestamp,
     /// Digest over the evidence, in a canonical order.
     pub evidence_digest: Digest,
+    /// See [`Verdict::until`].
+    #[serde(skip)]
+    pub(super) until: Option<Timestamp>,
     /// Set by `decide` alone, on an allow by evidence that was verified here.
     #[serde(skip)]
     pub(super) admitted: Option<Admitted>,
@@ -251,6 +254,24 @@ impl Admitted {
 }
 
 impl Verdict {
+    /// The verdict's next breakpoint: with the same policy, image and
+    /// evidence it is the same at every instant from [`Verdict::now`] to
+    /// before this one. `None` where time alone changes nothing.
+    ///
+    /// A verdict may be remembered no further than to here.
+    pub fn until(&self) -> Option<Timestamp> {
+        self.until
+    }
+
+    /// The digest-pinned reference, where the answer is allow; `None` where it
+    /// is anything else, a simulated one too.
+    pub fn admitted(&self) -> Option<&Admitted> {
+        match self.decision {
+            Decision::Allow => self.admitted.as_ref(),
+            Decision::Deny | Decision::Undecided => None,
+        }
+    }
+
     /// The digest-pinned reference, where the answer is allow.
     ///
     /// # Errors

@@ -13,7 +13,11 @@ use crate::policy::Verdict;
 pub fn json(verdict: &Verdict) -> String {
     // a verdict is plain data with text keys, so this cannot fail; an empty
     // text would be no verdict at all
-    let text = serde_json::to_string_pretty(verdict).unwrap_or_default();
+    printable(&serde_json::to_string_pretty(verdict).unwrap_or_default())
+}
+
+/// JSON that serde_json wrote, safe to show and with the same meaning.
+pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
         // outside of strings the only control is the line feed of the layout;

@@ -15,8 +15,9 @@ pub struct Style {
     pub colour: bool,
 }
 
-#[derive(Clone, Copy)]
-pub(super) enum Ink {
+/// What a word's colour says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Ink {
     Good,
     Bad,
     Doubt,
@@ -24,7 +25,7 @@ pub(super) enum Ink {
 }
 
 impl Style {
-    pub(super) fn paint(self, ink: Ink, text: &str) -> String {
+    pub(crate) fn paint(self, ink: Ink, text: &str) -> String {
         let code = match ink {
             Ink::Good => "32",
             Ink::Bad => "31",

@@ -11,6 +11,7 @@
     unreachable_pub
 )]
 
+mod breakpoints;
 mod generate;
 mod interpreter;
 mod meaning;

@@ -49,6 +49,22 @@ impl LayerCheck {
         matches!(self.found, Found::Verified(_))
     }
 
+    /// Whether digest and size are right, and so are the contents where they
+    /// were asked for: what hashing the same bytes again would show again.
+    pub fn is_sound(&self) -> bool {
+        match &self.found {
+            Found::Verified(None | Some(Contents::Read { tar: None, .. })) => true,
+            Found::Verified(Some(Contents::Read { tar: Some(_), .. } | Contents::Failed(_)))
+            | Found::Mismatch(_)
+            | Found::Size(_) => false,
+        }
+    }
+
+    /// Whether this is what hashing for `want` shows.
+    pub fn answers(&self, want: &Want) -> bool {
+        (&self.digest, self.size, self.read) == (&want.digest, want.size, want.read)
+    }
+
     /// For hashers of this crate: the digest that bytes of the right size
     /// turned out to have.
     pub(super) fn hashed(want: &Want, actual: Digest) -> Self {

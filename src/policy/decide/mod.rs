@@ -9,6 +9,7 @@
 //! tree ───────┴─► exceptions                            ┘
 //! ```
 
+mod breakpoints;
 mod canonical;
 mod counts;
 mod exceptions;
@@ -137,6 +138,7 @@ fn verdict(
         serial: document.serial,
         now: context.now,
         evidence_digest: canonical::digest(&context.facts),
+        until: breakpoints::next(context),
         admitted: None,
     }
 }

@@ -136,15 +136,19 @@ impl Case {
 impl Validity {
     fn of(context: &Context<'_>) -> Self {
         let document = context.document();
-        // an overflow can only be at the ends of time, where the plain
-        // instant is the stricter one
-        let opens = |issued: Timestamp| issued.checked_sub(SKEW).unwrap_or(issued);
         match (document.expires, document.issued) {
             (Some(expires), _) if context.now >= expires => Self::Expired(expires),
             (_, Some(issued)) if context.now < opens(issued) => Self::NotYet(issued),
             (None | Some(_), None | Some(_)) => Self::Current,
         }
     }
+}
+
+/// The first instant at which a policy issued then is taken.
+pub(super) fn opens(issued: Timestamp) -> Timestamp {
+    // an overflow can only be at the ends of time, where the plain instant is
+    // the stricter one
+    issued.checked_sub(SKEW).unwrap_or(issued)
 }
 
 impl TreeState {

@@ -2,6 +2,7 @@
 //! the format (docker/cli, cli/config/configfile; containers-auth.json(5)).
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use base64::Engine as _;
 use base64::alphabet;
@@ -22,7 +23,7 @@ pub(super) struct AuthFile {
 
 #[derive(Deserialize, Default)]
 #[serde(default)]
-struct Entry {
+pub(super) struct Entry {
     auth: Option<String>,
     username: Option<String>,
     password: Option<String>,
@@ -45,6 +46,29 @@ impl AuthFile {
             Some(entry) => entry.credential(),
             None => Ok(None),
         }
+    }
+
+    /// As [`Self::credential`], where no key names the host itself also by
+    /// keys with `*` in a label of theirs.
+    pub(super) fn credential_by_pattern(
+        &self,
+        repository: &Repository,
+    ) -> Result<Option<Credential>, String> {
+        match longest(&self.auths, repository).or_else(|| widest(&self.auths, repository)) {
+            Some(entry) => entry.credential(),
+            None => Ok(None),
+        }
+    }
+
+    /// A file that has entries alone.
+    pub(super) fn from_auths(auths: BTreeMap<String, Entry>) -> Self {
+        Self { auths, ..Self::default() }
+    }
+}
+
+impl fmt::Debug for AuthFile {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuthFile({} entries)", self.auths.len())
     }
 }
 
@@ -102,6 +126,47 @@ fn longest<'a, T>(entries: &'a BTreeMap<String, T>, repository: &Repository) -> 
         }
     }
     best.map(|(_, _, value)| value)
+}
+
+/// The longest key with `*` that matches `host/path`.
+fn widest<'a, T>(entries: &'a BTreeMap<String, T>, repository: &Repository) -> Option<&'a T> {
+    let covers = |key: &str| {
+        let (host, path) = key.split_once('/').unwrap_or((key, ""));
+        let rest = repository.path().strip_prefix(path);
+        host.contains('*')
+            && matches_host(host, repository.host())
+            && rest.is_some_and(|rest| path.is_empty() || rest.is_empty() || rest.starts_with('/'))
+    };
+    let keys = entries.iter().map(|(key, value)| (normal_key(key), value));
+    let fitting = keys.filter(|(key, _)| covers(key));
+    fitting.max_by_key(|(key, _)| key.len()).map(|(_, value)| value)
+}
+
+/// Label by label, with equal ports: `*.example.com` is no `example.com` and
+/// no `a.b.example.com`.
+fn matches_host(pattern: &str, host: &str) -> bool {
+    let port = |text: &str| text.split_once(':').map(|(_, port)| port.to_owned());
+    let labels = |text: &str| -> Vec<String> {
+        text.split(':').next().unwrap_or_default().split('.').map(str::to_owned).collect()
+    };
+    let (wanted, given) = (labels(pattern), labels(host));
+    port(pattern) == port(host)
+        && wanted.len() == given.len()
+        && wanted.iter().zip(&given).all(|(pattern, label)| matches_label(pattern, label))
+}
+
+/// `*` stands for any run of characters, the empty one too.
+fn matches_label(pattern: &str, label: &str) -> bool {
+    let mut parts = pattern.split('*');
+    let Some(mut rest) = label.strip_prefix(parts.next().unwrap_or_default()) else { return false };
+    let Some(last) = parts.next_back() else { return rest.is_empty() };
+    for part in parts {
+        match rest.split_once(part) {
+            Some((_, after)) => rest = after,
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
 }
 
 /// A key as `host[/path]`, in the form that [`Repository`] has.

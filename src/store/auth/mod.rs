@@ -1,6 +1,7 @@
 //! Credentials for registries: docker's config.json, podman's auth.json and
 //! credential helpers. Read only once a registry has asked for them.
 
+mod config;
 mod entry;
 mod files;
 mod helper;
@@ -10,6 +11,7 @@ use std::fmt;
 use async_trait::async_trait;
 use zeroize::Zeroizing;
 
+pub use config::{ConfigError, DockerConfig};
 pub use files::AuthFiles;
 
 use super::StoreError;
@@ -57,6 +59,9 @@ pub enum Credential {
 #[cfg(fuzzing)]
 #[doc(hidden)]
 pub fn fuzz(bytes: &[u8], repository: &Repository) {
+    for read in [DockerConfig::parse, DockerConfig::parse_legacy] {
+        let _ = read(bytes).and_then(|config| config.credential(repository));
+    }
     let Ok(file) = serde_json::from_slice::<entry::AuthFile>(bytes) else { return };
     let _ = file.helper(repository);
     if let Err(said) = file.credential(repository) {

@@ -15,6 +15,7 @@ use super::session::Session;
 use super::{Registry, RegistryOptions, tls};
 use crate::image::Repository;
 use crate::store::StoreError;
+use crate::store::auth::Credentials;
 
 /// Opens repositories that share connections and tokens.
 ///
@@ -26,9 +27,16 @@ pub struct RegistryClient(Arc<Shared>);
 impl RegistryClient {
     /// A client without connections.
     pub fn new(options: RegistryOptions) -> Self {
+        Self(Arc::new(Shared { options, transports: Arc::default(), accesses: Mutex::default() }))
+    }
+
+    /// The same connections with other credentials: tokens and whatever else
+    /// was got with the ones before stay with those.
+    #[must_use]
+    pub fn with_credentials(&self, credentials: Arc<dyn Credentials>) -> Self {
         Self(Arc::new(Shared {
-            options,
-            transports: Default::default(),
+            options: RegistryOptions { credentials, ..self.0.options.clone() },
+            transports: Arc::clone(&self.0.transports),
             accesses: Mutex::default(),
         }))
     }
@@ -66,7 +74,9 @@ const ACCESSES: usize = 1024;
 pub(super) struct Shared {
     pub(super) options: RegistryOptions,
     /// Plain or TLS, through a proxy or direct: see [`Shared::transport`].
-    transports: [OnceLock<Result<Client, String>>; 4],
+    /// Nothing that a request carries stays with its connection: no
+    /// cookies, and no authentication but by header.
+    transports: Arc<[OnceLock<Result<Client, String>>; 4]>,
     accesses: Mutex<HashMap<Repository, Arc<Access>>>,
 }
 
@@ -78,7 +88,7 @@ impl Shared {
     pub(super) fn transport(&self, url: &Url) -> Result<&Client, String> {
         let secure = url.scheme() == "https";
         let direct = url.host_str().is_some_and(is_loopback);
-        let [plain, plain_direct, tls, tls_direct] = &self.transports;
+        let [plain, plain_direct, tls, tls_direct] = &*self.transports;
         let slot = match (secure, direct) {
             (false, false) => plain,
             (false, true) => plain_direct,

@@ -75,7 +75,8 @@ fn api_host(host: &str) -> &str {
 /// Loopback is plain because what could listen there could read our memory;
 /// a CA or a client certificate on the command line says that TLS is meant.
 fn plain(host: &str, options: &RegistryOptions) -> bool {
-    let tls_meant = !options.ca.is_empty() || options.client_identity.is_some();
+    let tls_meant =
+        options.loopback_tls || !options.ca.is_empty() || options.client_identity.is_some();
     options.plain_http || (is_loopback(host) && !tls_meant)
 }
 
@@ -117,6 +118,9 @@ mod tests {
         assert_eq!(base("ghcr.io/me/app", &options), "http://ghcr.io/v2/me/app/");
         options.plain_http = false;
         options.ca = vec![Vec::new()];
+        assert_eq!(base("localhost:5000/a", &options), "https://localhost:5000/v2/a/");
+        options.ca.clear();
+        options.loopback_tls = true;
         assert_eq!(base("localhost:5000/a", &options), "https://localhost:5000/v2/a/");
     }
 

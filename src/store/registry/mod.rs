@@ -72,6 +72,8 @@ pub struct RegistryOptions {
     /// HTTP without TLS for every host. Loopback hosts get it without this,
     /// unless `ca` or `client_identity` say that TLS is meant.
     pub plain_http: bool,
+    /// TLS for loopback hosts too, unless `plain_http`.
+    pub loopback_tls: bool,
     /// Certificates (PEM) that are trusted beside the system's roots.
     pub ca: Vec<Vec<u8>>,
     /// Certificate that the client shows.
@@ -89,6 +91,7 @@ impl Default for RegistryOptions {
     fn default() -> Self {
         Self {
             plain_http: false,
+            loopback_tls: false,
             ca: Vec::new(),
             client_identity: None,
             credentials: Arc::new(AuthFiles::from_environment()),

@@ -9,6 +9,7 @@ use rustls::{RootCertStore, ServerConfig};
 /// A CA, a server certificate for 127.0.0.1 and localhost, a client's.
 #[derive(Clone)]
 pub struct Certificates {
+    issuer: Arc<CertifiedIssuer<'static, KeyPair>>,
     /// The CA, PEM.
     pub ca: String,
     /// The client's certificate, PEM.
@@ -33,11 +34,20 @@ impl Certificates {
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         params.distinguished_name.push(rcgen::DnType::CommonName, "ocisign test CA");
         let ca = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        Self::issued_by(Arc::new(ca))
+    }
+
+    /// Other certificates of the same CA.
+    pub fn renewed(&self) -> Self {
+        Self::issued_by(Arc::clone(&self.issuer))
+    }
+
+    fn issued_by(ca: Arc<CertifiedIssuer<'static, KeyPair>>) -> Self {
         let issue = |names: &[&str]| {
             let key = KeyPair::generate().unwrap();
             let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
             let params = CertificateParams::new(names).unwrap();
-            (params.signed_by(&key, &ca).unwrap(), key)
+            (params.signed_by(&key, &*ca).unwrap(), key)
         };
         let (server, server_key) = issue(&["127.0.0.1", "localhost"]);
         let (client, client_key) = issue(&["client"]);
@@ -51,6 +61,7 @@ impl Certificates {
                 key: server_key.serialize_der(),
                 ca: ca.der().clone(),
             }),
+            issuer: ca,
         }
     }
 
