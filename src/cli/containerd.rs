@@ -77,7 +77,7 @@ struct Install {
     #[arg(long, value_name = "DIR")]
     hosts_dir: Vec<PathBuf>,
     /// Where to keep manifests and signatures between pulls: /var/cache/ocisign,
-    /// or `cache` in a --config-dir of your own.
+    /// or `cache` in the directory of the configuration where that is your own.
     #[arg(long, value_name = "DIR", conflicts_with = "no_cache")]
     cache_dir: Option<PathBuf>,
     /// Keep nothing between pulls.
@@ -133,9 +133,7 @@ struct PlaceArgs {
 /// Exit codes: 0 allow, 1 deny, 2 could not decide.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  \
-    ocisign containerd-verifier --config /etc/ocisign/ocisign-containerd.json \\\n    \
-    -name registry.example/app:v1 -digest sha256:… \\\n    \
-    -stdin-media-type application/vnd.oci.descriptor.v1+json < descriptor.json")]
+    ocisign containerd-verifier -name HOST/app:v1 -digest sha256:… -stdin-media-type TYPE < FILE")]
 pub(super) struct ContainerdVerifier {
     /// The plugin's configuration, given first; else it lies beside this
     /// program.

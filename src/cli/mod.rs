@@ -20,6 +20,8 @@ mod output;
 mod policy;
 mod progress;
 #[cfg(feature = "webhook")]
+mod pull_secrets;
+#[cfg(feature = "webhook")]
 mod serve;
 mod shell;
 mod sign;
@@ -71,9 +73,9 @@ enum Command {
     Policy(policy::Policy),
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Certificate(certificate::Certificate),
-    #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),

@@ -76,7 +76,9 @@ impl Audit {
 /// [`Error::File`] or [`Error::Usage`] where something cannot be read.
 pub fn audit(bin_dir: Option<&Path>, containerd: &Path) -> Result<Audit, Error> {
     let settings = Settings::load(containerd)?;
-    let bin_dir = bin_dir.unwrap_or(&settings.bin_dir).to_owned();
+    let bin_dir = bin_dir.unwrap_or(&settings.bin_dir);
+    let unknown = |source| Error::File { what: format!("find `{}`", bin_dir.display()), source };
+    let bin_dir = std::path::absolute(bin_dir).map_err(unknown)?;
     let mut findings = Findings::default();
     findings.settings(&settings, &bin_dir, containerd);
     findings.directory(&bin_dir, &settings)?;
@@ -103,7 +105,7 @@ impl Findings {
     fn settings(&mut self, settings: &Settings, bin_dir: &Path, containerd: &Path) {
         let (shown, file) = (bin_dir.display(), containerd.display());
         let known = !settings.files.is_empty();
-        if settings.bin_dir != bin_dir {
+        if !same(&settings.bin_dir, bin_dir) {
             let other = settings.bin_dir.display();
             match known {
                 true => self.add(
@@ -289,6 +291,11 @@ impl Findings {
             self.add(Severity::Note, text);
         }
     }
+}
+
+fn same(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+    real(one) == real(other)
 }
 
 /// Why the system would not run a file.

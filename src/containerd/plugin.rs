@@ -210,7 +210,7 @@ impl Pull {
         {
             return Reply::of(&verdict);
         }
-        let servers = self.sources.stores.len();
+        let servers = self.sources.servers.len();
         let mut last = Reply::late(self.config.deadline());
         for first in 1..=servers {
             let recorder = Arc::new(Recorder::default());
@@ -244,21 +244,26 @@ impl Pull {
         let left = self.until.saturating_duration_since(Instant::now());
         let most = self.engine.limits().shelf_item_bytes;
         let shelf = self.shelf.clone().map(|shelf| (shelf as Arc<dyn Shelf>, most));
-        let stores = match &lists {
+        let asked: Vec<_> = match &lists {
             // what is no longer kept may come from any of them
-            Lists::Kept(_) => self.sources.stores.clone(),
-            Lists::Fresh(_) => self.sources.stores.iter().take(servers).cloned().collect(),
+            Lists::Kept(_) => self.sources.servers.clone(),
+            Lists::Fresh(_) => self.sources.servers.iter().take(servers).cloned().collect(),
         };
         let root = self.request.descriptor().clone();
-        let view: Arc<dyn Store> = Arc::new(View::new(stores, root, lists, shelf));
-        let source = Source::Registry(self.request.reference().clone());
+        let reference = self.request.reference();
+        let view = View::new(reference.repository(), asked.clone(), root, lists, shelf);
+        let view: Arc<dyn Store> = Arc::new(view);
+        let source = Source::Registry(reference.clone());
         let image = Image::from_store(view, &source, None)?;
         let image = image.at_digest(self.request.digest().clone());
         let ask = Ask { depth: self.config.depth, ..Ask::default() };
         let check = self.engine.check(&image, &ask, now);
         match tokio::time::timeout(left / share, check).await {
             Ok(verdict) => verdict.map(Some),
-            Err(_) => Ok(None),
+            Err(_) => {
+                asked.iter().for_each(|server| server.let_us_down());
+                Ok(None)
+            }
         }
     }
 

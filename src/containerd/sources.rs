@@ -7,6 +7,7 @@ use async_trait::async_trait;
 
 use super::config::Config;
 use super::hosts::{self, Host, Hosts, Scheme};
+use super::view::Server;
 use crate::engine::{Error, read_file};
 use crate::image::Repository;
 use crate::limits::Limits;
@@ -17,7 +18,7 @@ use crate::store::{Registry, RegistryOptions, Store, StoreError};
 /// Where one image can be read, in the order in which to ask.
 #[derive(Debug)]
 pub(super) struct Sources {
-    pub(super) stores: Vec<Arc<dyn Store>>,
+    pub(super) servers: Vec<Arc<Server>>,
     /// Servers that containerd may use and that are not asked, and why.
     pub(super) unused: Vec<String>,
 }
@@ -34,24 +35,24 @@ impl Sources {
         limits: &Limits,
     ) -> Result<Self, Error> {
         let host = repository.host();
-        let Hosts { servers, mut unused } = hosts::find(&config.hosts, host)
+        let Hosts { servers: known, mut unused } = hosts::find(&config.hosts, host)
             .map_err(|why| Error::Usage(format!("containerd's hosts: {why}")))?
             .unwrap_or_else(|| Hosts { servers: vec![Host::plain(host)], unused: Vec::new() });
-        let mut stores: Vec<Arc<dyn Store>> = Vec::new();
-        for server in servers {
+        let mut servers = Vec::new();
+        for server in known {
             match open(config, &server, repository, limits) {
-                Ok(store) => stores.push(store),
+                Ok(store) => servers.push(Arc::new(Server::new(store))),
                 Err(error) => {
                     unused.push(format!("server `{}` is not asked: {error}", server.host));
                 }
             }
         }
-        match stores.is_empty() {
+        match servers.is_empty() {
             true => Err(Error::Usage(format!(
                 "no server of `{host}` can be asked: {}",
                 unused.join("; ")
             ))),
-            false => Ok(Self { stores, unused }),
+            false => Ok(Self { servers, unused }),
         }
     }
 }

@@ -2,12 +2,13 @@
 //! from several servers, with what was kept.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 
 use super::kept::{Listing, Recorder};
-use crate::image::{Descriptor, Digest};
+use crate::image::{Descriptor, Digest, Repository};
 use crate::store::{
     Blob, Cached, RawManifest, Referrers, Shelf, Store, StoreError, Target, chunks,
 };
@@ -33,15 +34,14 @@ impl View {
     /// `root` is what containerd pulls: the bytes of its digest are read
     /// under its media type and size, whatever a server says of them.
     pub(super) fn new(
-        servers: Vec<Arc<dyn Store>>,
+        repository: &Repository,
+        servers: Vec<Arc<Server>>,
         root: Descriptor,
         lists: Lists,
         shelf: Option<(Arc<dyn Shelf>, u64)>,
     ) -> Self {
-        let content: Arc<dyn Store> = match servers.as_slice() {
-            [one] => Arc::clone(one),
-            _ => Arc::new(Several { servers }),
-        };
+        // what is kept is kept for the repository, whichever server gave it
+        let content: Arc<dyn Store> = Arc::new(Several { place: repository.to_string(), servers });
         let content = match shelf {
             Some((shelf, most)) => Arc::new(Cached::new(content, shelf, most)),
             None => content,
@@ -135,15 +135,66 @@ impl Store for View {
     }
 }
 
+/// One server, and whether it let us down.
+#[derive(Debug)]
+pub(super) struct Server {
+    store: Arc<dyn Store>,
+    sick: AtomicBool,
+}
+
+impl Server {
+    pub(super) fn new(store: Arc<dyn Store>) -> Self {
+        Self { store, sick: AtomicBool::new(false) }
+    }
+
+    /// Takes down that it failed, stalled or lied: it is passed over from
+    /// now on, so that it costs its time once and not for every request.
+    pub(super) fn let_us_down(&self) {
+        self.sick.store(true, Ordering::Relaxed);
+    }
+
+    fn passed_over(&self) -> StoreError {
+        StoreError::Unreachable {
+            place: self.store.place(),
+            reason: "it failed before and was not asked again".to_owned(),
+        }
+    }
+}
+
 /// Servers that have the same content. One that fails or gives other bytes
-/// is passed over for the next, as containerd does; the last one's answer
-/// stands.
+/// is passed over for the next, as containerd does; the last one is always
+/// asked, and its answer stands.
 #[derive(Debug)]
 struct Several {
-    servers: Vec<Arc<dyn Store>>,
+    place: String,
+    servers: Vec<Arc<Server>>,
 }
 
 impl Several {
+    /// The servers, and whether each is the last.
+    fn each(&self) -> impl Iterator<Item = (&Server, bool)> {
+        let count = self.servers.len();
+        self.servers.iter().enumerate().map(move |(at, server)| (&**server, at + 1 == count))
+    }
+
+    /// Asks one server, unless it is known to fail and there are others.
+    async fn ask<T>(
+        &self,
+        server: &Server,
+        last: bool,
+        question: impl Future<Output = Result<T, StoreError>>,
+    ) -> Result<T, StoreError> {
+        if server.sick.load(Ordering::Relaxed) && !last {
+            return Err(server.passed_over());
+        }
+        let answer = question.await;
+        match &answer {
+            Ok(_) | Err(StoreError::Absent { .. } | StoreError::TooLarge { .. }) => {}
+            Err(_) => server.let_us_down(),
+        }
+        answer
+    }
+
     /// Of several failures the one that says most: what is absent everywhere
     /// is absent, and what could not be asked for somewhere is not.
     fn worse(one: Option<StoreError>, other: StoreError) -> StoreError {
@@ -155,7 +206,7 @@ impl Several {
 
     fn nobody(&self) -> StoreError {
         StoreError::Unreachable {
-            place: "the registry".to_owned(),
+            place: self.place.clone(),
             reason: "it has no server; look at containerd's hosts".to_owned(),
         }
     }
@@ -164,15 +215,16 @@ impl Several {
 #[async_trait]
 impl Store for Several {
     fn place(&self) -> String {
-        let places: Vec<_> = self.servers.iter().map(|server| server.place()).collect();
-        places.join(", ")
+        self.place.clone()
     }
 
     async fn manifest(&self, target: &Target, max: u64) -> Result<RawManifest, StoreError> {
         let (mut failed, mut lied) = (None, None);
-        for server in &self.servers {
-            match (server.manifest(target, max).await, target) {
+        for (server, last) in self.each() {
+            let question = server.store.manifest(target, max);
+            match (self.ask(server, last, question).await, target) {
                 (Ok(raw), Target::Digest(digest)) if !digest.matches(&raw.bytes) => {
+                    server.let_us_down();
                     lied = Some(raw);
                 }
                 (Ok(raw), _) => return Ok(raw),
@@ -188,14 +240,17 @@ impl Store for Several {
 
     async fn blob(&self, digest: &Digest, size: u64) -> Result<Blob, StoreError> {
         let mut failed = None;
-        let last = self.servers.len().saturating_sub(1);
-        for (at, server) in self.servers.iter().enumerate() {
-            match server.blob(digest, size).await {
-                Ok(blob) if at == last || size > SMALL => return Ok(blob),
+        for (server, last) in self.each() {
+            let question = server.store.blob(digest, size);
+            match self.ask(server, last, question).await {
+                Ok(blob) if last || size > SMALL => return Ok(blob),
                 Ok(blob) => match whole(blob, digest, size).await {
                     Ok(Some(blob)) => return Ok(blob),
-                    Ok(None) => {}
-                    Err(error) => failed = Some(Self::worse(failed, error)),
+                    Ok(None) => server.let_us_down(),
+                    Err(error) => {
+                        server.let_us_down();
+                        failed = Some(Self::worse(failed, error));
+                    }
                 },
                 Err(error) => failed = Some(Self::worse(failed, error)),
             }
@@ -208,8 +263,8 @@ impl Store for Several {
     async fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError> {
         let mut all: Option<Referrers> = None;
         let mut failed = None;
-        for server in &self.servers {
-            match server.referrers(subject).await {
+        for (server, last) in self.each() {
+            match self.ask(server, last, server.store.referrers(subject)).await {
                 Ok(listed) => {
                     let all = all.get_or_insert_default();
                     all.entries.extend(listed.entries);
@@ -229,8 +284,8 @@ impl Store for Several {
     }
 
     async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
-        for server in &self.servers {
-            if server.has_blob(digest, size).await? {
+        for (server, last) in self.each() {
+            if self.ask(server, last, server.store.has_blob(digest, size)).await? {
                 return Ok(true);
             }
         }

@@ -22,5 +22,5 @@ pub use error::Error;
 pub use keychain::{Keychain, PodAccess};
 pub use log::LogLevel;
 pub use secrets::{Cluster, ClusterError, PullSecrets};
-pub use server::{Control, Ended, Mode, Pinning, Server, Settings, obey_signals};
+pub use server::{Control, Ended, Server, Settings, obey_signals};
 pub use tls::TlsFiles;

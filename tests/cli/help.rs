@@ -2,7 +2,7 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 10] = [
+const VERBS: [&str; 16] = [
     "verify",
     "sign",
     "attach",
@@ -11,11 +11,19 @@ const VERBS: [&str; 10] = [
     "copy",
     "key",
     "policy",
+    "audit",
+    "serve",
+    "certificate",
+    "containerd",
+    "containerd-verifier",
+    "export",
     "completions",
     "man",
 ];
 const KEY_VERBS: [&str; 2] = ["generate", "show"];
 const POLICY_VERBS: [&str; 5] = ["check", "fmt", "init", "explain", "test"];
+const CONTAINERD_VERBS: [&str; 3] = ["install", "check", "uninstall"];
+const EXPORT_VERBS: [&str; 1] = ["containers-policy"];
 
 /// The verbs that a help lists, but `help` itself.
 fn listed(help: &str) -> Vec<&str> {
@@ -30,6 +38,8 @@ fn the_verbs() {
     assert_eq!(listed(&s.ocisign("--help").exits(0).stdout), VERBS);
     assert_eq!(listed(&s.ocisign("key --help").exits(0).stdout), KEY_VERBS);
     assert_eq!(listed(&s.ocisign("policy --help").exits(0).stdout), POLICY_VERBS);
+    assert_eq!(listed(&s.ocisign("containerd --help").exits(0).stdout), CONTAINERD_VERBS);
+    assert_eq!(listed(&s.ocisign("export --help").exits(0).stdout), EXPORT_VERBS);
 }
 
 #[test]
@@ -41,6 +51,8 @@ fn every_verb_and_every_option_says_what_it_does() {
     let mut lines: Vec<String> = VERBS.map(str::to_owned).into();
     lines.extend(below("key", &KEY_VERBS));
     lines.extend(below("policy", &POLICY_VERBS));
+    lines.extend(below("containerd", &CONTAINERD_VERBS));
+    lines.extend(below("export", &EXPORT_VERBS));
     for line in lines {
         let ran = s.ocisign(&format!("{line} --help")).exits(0).says(&format!("ocisign {line}"));
         assert!(ran.stderr.is_empty(), "{ran}");

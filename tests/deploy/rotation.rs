@@ -152,7 +152,11 @@ async fn what_it_may_not_touch_stays_as_it_is() {
     job.run("").exits(0);
     // another secret, by this account: no right
     let other = job.line.replace("--secret=ocisign-tls", "--secret=other");
-    job.sandbox.ocisign(&other).exits(2).says("`foreign/other` cannot be read").says("orbidden");
+    job.sandbox
+        .ocisign(&other)
+        .exits(2)
+        .says("secret `foreign/other` cannot be read")
+        .says("cannot get");
     // another configuration: no right
     let other = job.line.replace("--validating=ocisign-foreign", "--validating=other");
     job.sandbox.ocisign(&other).exits(2).says("ValidatingWebhookConfiguration `other`");
@@ -176,7 +180,7 @@ async fn what_it_may_not_touch_stays_as_it_is() {
 fn no_cluster_is_an_error_that_says_what_to_do() {
     let sandbox = Sandbox::new();
     let line = "certificate rotate --namespace n --service s --secret t --validating v";
-    sandbox.ocisign(line).exits(2).says("KUBECONFIG");
+    sandbox.ocisign(line).exits(2).says("--kubeconfig");
     let short = format!("{line} --valid 30d");
     sandbox.ocisign(&short).exits(2).says("give a longer --valid");
     sandbox.ocisign(&format!("{line} --valid soon")).exits(2).says("write `90d`");

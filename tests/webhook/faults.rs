@@ -154,7 +154,11 @@ impl Run {
             ["GET *", "GET */manifests/*", "GET */referrers/*", "GET */blobs/*", "GET /v2/s3/*"];
         while !self.over.load(Ordering::Relaxed) {
             let times = 1 + random.below(4);
-            self.images.registry.lie_times(times, random.one_of(&PATHS), lie(&mut random));
+            self.images.registry.lie_times(
+                times,
+                PATHS[random.below(PATHS.len())],
+                lie(&mut random),
+            );
             tokio::time::sleep(Duration::from_millis(random.next() % 20)).await;
         }
     }
@@ -173,8 +177,11 @@ impl Run {
                     self.history.begins(next);
                     self.served.replace("policy.json", text);
                     let digest = Digest::sha256(text.as_bytes()).to_string();
-                    let ready = async |s: &Served| s.get("/readyz").await.1.contains(&digest);
-                    self.served.until("the policy is taken", ready).await;
+                    let began = Instant::now();
+                    while !self.served.get("/readyz").await.1.contains(&digest) {
+                        assert!(began.elapsed() < BOUND, "the policy is not taken");
+                        tokio::time::sleep(Duration::from_millis(5)).await;
+                    }
                     self.history.seen();
                 }
             }
@@ -276,9 +283,14 @@ async fn nothing_is_admitted_by_a_fault() {
     run.history.begins(0);
     let mut fork = || Random(random.next());
     let (lies, reloads) = (fork(), fork());
-    let lying = tokio::spawn({ let run = Arc::clone(&run); async move { run.lie_on(lies).await } });
-    let reloading =
-        tokio::spawn({ let run = Arc::clone(&run); async move { run.reload_on(reloads).await } });
+    let lying = tokio::spawn({
+        let run = Arc::clone(&run);
+        async move { run.lie_on(lies).await }
+    });
+    let reloading = tokio::spawn({
+        let run = Arc::clone(&run);
+        async move { run.reload_on(reloads).await }
+    });
     let clients: Vec<_> = (0..CLIENTS)
         .map(|_| {
             let (run, random) = (Arc::clone(&run), fork());

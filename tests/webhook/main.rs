@@ -7,7 +7,10 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod binary;
+mod faults;
 mod floods;
+mod reload;
 mod review;
 mod served;
 mod server;

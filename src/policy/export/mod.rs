@@ -318,9 +318,10 @@ impl<'a> Draft<'a> {
         }
     }
 
-    /// Whether some place allows anything.
+    /// Whether some place allows anything, or would if it could be said.
     fn allows(&self) -> bool {
-        self.asked.values().any(|asked| asked.requirement != Requirement::Reject)
+        let allows = |asked: &Asked| asked.requirement != Requirement::Reject;
+        !self.reading.unsaid.is_empty() || self.asked.values().any(allows)
     }
 
     fn finish(mut self, pems: &BTreeMap<KeyId, String>) -> Export {
@@ -375,6 +376,10 @@ fn together(place: &Place) -> &'static str {
 /// Why the names at one place cannot be told apart.
 fn apart(place: &Place, kinds: &[Kind<'_>], scope: &str) -> String {
     match place {
+        Place::Wildcard(host) if host == places::HUB => format!(
+            "to policy.json `{scope}` holds Docker Hub itself, as `registry-1.{host}`, and the \
+             policy has another answer for that; name the hosts"
+        ),
         Place::Everything | Place::Wildcard(_) => format!(
             "policy.json's wildcards are for all ports, and the policy has another answer for \
              ports that `{scope}` does not match; name the hosts"

@@ -12,7 +12,7 @@ use crate::policy::Document;
 use crate::policy::scope::Scope;
 
 /// Docker Hub, which ocisign knows by its other names too.
-const HUB: &str = "docker.io";
+pub(super) const HUB: &str = "docker.io";
 
 /// A scope of policy.json, transport `docker`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]

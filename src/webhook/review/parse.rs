@@ -66,6 +66,8 @@ pub struct Review {
     pub name: String,
     /// Namespace of the object; empty where it has none.
     pub namespace: String,
+    /// Who asks, for the log; empty where it is not said.
+    pub user: String,
     /// What is done to the object.
     pub operation: Operation,
     /// Whether nothing will be stored.
@@ -218,6 +220,7 @@ impl<'a> Fields<'a> {
             request_sub_resource: self.word("requestSubResource")?,
             name: self.word("name")?.unwrap_or_default(),
             namespace: self.namespace()?,
+            user: self.user(),
             operation: self.operation()?,
             dry_run: self.dry_run()?,
             body: body.to_vec(),
@@ -256,6 +259,12 @@ impl<'a> Fields<'a> {
             true => Ok(namespace),
             false => Err("`/request/namespace` is no name of a namespace".to_owned()),
         }
+    }
+
+    /// Nothing is decided by it, so one that cannot be read denies nothing.
+    fn user(&mut self) -> String {
+        let user = self.0.get("userInfo").and_then(|info| info.get("username"));
+        user.and_then(Value::as_str).unwrap_or_default().to_owned()
     }
 
     fn operation(&mut self) -> Result<Operation, String> {

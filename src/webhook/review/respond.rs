@@ -75,7 +75,8 @@ impl Outcome {
         }
     }
 
-    fn lets_through(self) -> bool {
+    /// Whether the request goes through.
+    pub fn lets_through(self) -> bool {
         match self {
             Self::Allowed | Self::AuditedDeny | Self::AuditedUndecided => true,
             Self::Denied | Self::Undecided => false,

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use super::admit::{mutate, validate};
+use super::admit::{post_mutate, post_validate};
 use super::{App, Phase};
 use crate::report::visible;
 use crate::webhook::metrics;
@@ -18,8 +18,8 @@ use crate::webhook::metrics;
 /// Everything, for API servers.
 pub(super) fn all(app: Arc<App>) -> Router {
     Router::new()
-        .route("/validate", post(validate))
-        .route("/mutate", post(mutate))
+        .route("/validate", post(post_validate))
+        .route("/mutate", post(post_mutate))
         .merge(looks())
         .fallback(nothing)
         .with_state(app)
@@ -51,7 +51,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
             text.push_str("ready\n");
             StatusCode::OK
         }
-        Phase::LameDuck | Phase::Draining => {
+        Phase::LameDuck | Phase::Draining | Phase::Over => {
             text.push_str("ending\n");
             StatusCode::SERVICE_UNAVAILABLE
         }
