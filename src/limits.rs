@@ -139,8 +139,9 @@ pub struct Limits {
     /// question within one deadline, and a pod of a hundred containers is
     /// unheard of.
     pub review_images: usize,
-    /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
-    /// 40 KiB, so this is hundreds; further ones wait.
+    /// Bodies of AdmissionReviews in memory at once, until they are read. A
+    /// third is for those of up to 64 KiB, as nearly all are; further ones
+    /// wait.
     pub reviews_bytes: u64,
     /// AdmissionReviews being answered at once; further ones wait.
     pub reviews: usize,
