@@ -129,8 +129,8 @@ pub struct Limits {
     /// Longest wait for one answer of the Kubernetes API: half of what the API
     /// server waits for a webhook by default.
     pub cluster_timeout: Duration,
-    /// One AdmissionReview. A request to the API server has 3 MiB at most; an
-    /// update brings the old object too.
+    /// One AdmissionReview. The API server takes objects of 3 MiB, and a
+    /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
     /// ten thousand; a hostile one takes about 600 bytes of memory for each.
@@ -139,9 +139,6 @@ pub struct Limits {
     /// question within one deadline, and a pod of a hundred containers is
     /// unheard of.
     pub review_images: usize,
-    /// Bodies of AdmissionReviews in memory at once, until they are read. A
-    /// third is for those of up to 64 KiB, as nearly all are; further ones
-    /// wait.
     /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
     /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,

@@ -9,11 +9,13 @@
 //! ```
 
 mod custom;
+mod kinds;
 mod object;
 mod parse;
 mod plan;
 mod pod;
 mod respond;
+mod shallow;
 mod table;
 mod tell;
 mod told;
@@ -22,7 +24,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use custom::BadTable;
-pub use parse::{BadReview, DryRun, GroupVersionKind, GroupVersionResource, Operation, Review};
+pub use kinds::{DryRun, GroupVersionKind, GroupVersionResource, Operation};
+pub use parse::{BadReview, Review};
 pub use plan::{Inquiry, Nothing, Plan};
 pub use pod::{IMAGE_FIELDS, ImageField};
 pub use respond::{Judged, Options, Outcome, Refusal, Response, mutate, refuse, validate};

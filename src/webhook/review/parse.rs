@@ -1,15 +1,16 @@
 //! The request of an AdmissionReview (admission.k8s.io/v1), read strictly.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
-use serde_json::{Map, Value};
 
 use crate::image::json;
 use crate::limits::Limits;
 use crate::report::escaped;
 
-use super::object::twin_in;
+use super::kinds::{DryRun, GroupVersionKind, GroupVersionResource, Operation};
+use super::shallow::{self, Shallow};
 
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -34,6 +35,9 @@ const REQUEST: &[&str] = &[
 ];
 const GROUP: &[&str] = &["group", "version", "kind", "resource"];
 
+/// How deep the envelope goes: root, request, kind.
+const DEPTH: usize = 3;
+
 /// Longest uid that is answered. The API server sends UUIDs.
 const UID: usize = 128;
 /// Longest other text of the envelope. Names in Kubernetes have 253
@@ -41,7 +45,7 @@ const UID: usize = 128;
 const NAME: usize = 253;
 
 /// A request of the API server to judge one object.
-#[derive(Clone, PartialEq)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Review {
     /// What the answer must repeat.
@@ -68,82 +72,9 @@ pub struct Review {
     pub operation: Operation,
     /// Whether nothing will be stored.
     pub dry_run: DryRun,
-    /// The object to be stored.
-    pub object: Option<Value>,
-    /// The object that is stored now.
-    pub old_object: Option<Value>,
-}
-
-/// Whether a request is only tried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum DryRun {
-    /// The object will be stored.
-    No,
-    /// Nothing will be stored.
-    Yes,
-}
-
-/// What is done to an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Operation {
-    /// It is created.
-    Create,
-    /// It is changed.
-    Update,
-    /// It is removed.
-    Delete,
-    /// A connection is opened to it, as by `kubectl exec`.
-    Connect,
-}
-
-impl Operation {
-    /// The word for it in reviews.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Create => "CREATE",
-            Self::Update => "UPDATE",
-            Self::Delete => "DELETE",
-            Self::Connect => "CONNECT",
-        }
-    }
-}
-
-/// Group, version and kind of an object.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupVersionKind {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Version.
-    pub version: String,
-    /// Kind.
-    pub kind: String,
-}
-
-/// Group, version and resource of a request.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct GroupVersionResource {
-    /// API group; empty for the core group.
-    pub group: String,
-    /// Version.
-    pub version: String,
-    /// Resource: the kind in the plural, lower case.
-    pub resource: String,
-}
-
-impl GroupVersionKind {
-    /// What `apiVersion` of such an object says.
-    pub fn api_version(&self) -> String {
-        match self.group.as_str() {
-            "" => self.version.clone(),
-            group => format!("{group}/{}", self.version),
-        }
-    }
-}
-
-impl fmt::Display for GroupVersionKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.api_version(), self.kind)
-    }
+    /// All of it, checked. The objects are decoded when they are looked at
+    /// and not kept: decoded they can take a hundred times the memory.
+    pub(super) body: Vec<u8>,
 }
 
 impl fmt::Debug for Review {
@@ -180,15 +111,13 @@ impl Review {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, BadReview> {
         bounded(bytes, limits).map_err(|reason| BadReview { uid: None, reason })?;
         let checked = json::scan(bytes, &[], limits.json_depth).map_err(|e| e.to_string());
-        if let Err(reason) = checked.and_then(|()| few_values(bytes, limits)) {
-            return Err(BadReview { uid: uid_alone(bytes), reason });
-        }
-        let root: Value = serde_json::from_slice(bytes)
-            .map_err(|e| BadReview { uid: None, reason: e.to_string() })?;
-        let request = request_of(root).map_err(|reason| BadReview { uid: None, reason })?;
-        let uid = uid(&request).map_err(|reason| BadReview { uid: None, reason })?;
-        let read = Fields(request).review(uid.clone());
-        read.map_err(|reason| BadReview { uid: Some(uid), reason })
+        let read = checked
+            .and_then(|()| few_values(bytes, limits))
+            .and_then(|()| shallow::read(bytes, DEPTH).map_err(|e| e.to_string()))
+            .and_then(|root| Fields::of(root, ROOT, ""))
+            .and_then(Fields::request)
+            .and_then(|request| request.review(bytes));
+        read.map_err(|reason| BadReview { uid: uid_alone(bytes), reason })
     }
 }
 
@@ -244,48 +173,45 @@ fn is_uid(uid: &str) -> bool {
     (1..=UID).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic())
 }
 
-fn request_of(root: Value) -> Result<Map<String, Value>, String> {
-    let Value::Object(mut root) = root else {
-        return Err("a review is a JSON object; send an AdmissionReview".to_owned());
-    };
-    no_twin(&root, ROOT, "")?;
-    for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-        if root.get(key).and_then(Value::as_str) != Some(want) {
-            return Err(format!("`{key}` is not `{want}`; register the webhook for that version"));
-        }
-    }
-    match root.remove("request") {
-        Some(Value::Object(request)) => {
-            no_twin(&request, REQUEST, "/request")?;
-            Ok(request)
-        }
-        _ => Err("the review has no `request`; send what an API server sends".to_owned()),
-    }
+/// The fields of one level, to be taken one by one.
+struct Fields<'a> {
+    at: &'a str,
+    map: BTreeMap<String, Shallow>,
 }
 
-fn no_twin(map: &Map<String, Value>, known: &[&str], at: &str) -> Result<(), String> {
-    match twin_in(map, known) {
-        None => Ok(()),
-        Some((key, known)) => {
-            Err(format!("`{}` at `{at}` differs from `{known}` in case only", escaped(key)))
+impl<'a> Fields<'a> {
+    /// The fields of what must be an object, without a key that differs from
+    /// one of `known` in case only.
+    fn of(value: Shallow, known: &[&str], at: &'a str) -> Result<Self, String> {
+        let Shallow::Object(map) = value else { return Err(format!("`{at}` is no object")) };
+        match map.keys().find_map(|key| Some((key, json::twin(key, known)?))) {
+            None => Ok(Self { at, map }),
+            Some((key, known)) => {
+                let key = escaped(key);
+                Err(format!("`{key}` at `{at}` differs from `{known}` in case only; spell it so"))
+            }
         }
     }
-}
 
-fn uid(request: &Map<String, Value>) -> Result<String, String> {
-    match request.get("uid").and_then(Value::as_str) {
-        Some(uid) if is_uid(uid) => Ok(uid.to_owned()),
-        _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
+    fn request(mut self) -> Result<Self, String> {
+        for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+            if self.word(key)?.as_deref() != Some(want) {
+                return Err(format!(
+                    "`{key}` is not `{want}`; register the webhook for that version"
+                ));
+            }
+        }
+        match self.take("request") {
+            Some(request) => Fields::of(request, REQUEST, "/request"),
+            None => Err("the review has no `request`; send what an API server sends".to_owned()),
+        }
     }
-}
 
-/// The fields of a request, taken one by one.
-struct Fields(Map<String, Value>);
-
-impl Fields {
-    fn review(mut self, uid: String) -> Result<Review, String> {
-        let review = Review {
-            uid,
+    fn review(mut self, body: &[u8]) -> Result<Review, String> {
+        self.object("object")?;
+        self.object("oldObject")?;
+        Ok(Review {
+            uid: self.uid()?,
             kind: self.kind("kind")?.ok_or("`/request/kind` is missing")?,
             resource: self.resource("resource")?.ok_or("`/request/resource` is missing")?,
             sub_resource: self.word("subResource")?,
@@ -297,20 +223,30 @@ impl Fields {
             user: self.user(),
             operation: self.operation()?,
             dry_run: self.dry_run()?,
-            object: self.object("object")?,
-            old_object: self.object("oldObject")?,
-        };
-        Ok(review)
+            body: body.to_vec(),
+        })
     }
 
-    /// A text; `None` where it is missing, null or empty.
+    /// A field; `None` where it is missing or null.
+    fn take(&mut self, key: &str) -> Option<Shallow> {
+        self.map.remove(key).filter(|value| *value != Shallow::Null)
+    }
+
+    /// A short text; `None` where it is missing, null or empty.
     fn word(&mut self, key: &str) -> Result<Option<String>, String> {
-        match self.0.remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(Value::String(text)) if text.len() <= NAME => {
+        match self.take(key) {
+            None => Ok(None),
+            Some(Shallow::Text(text)) if text.len() <= NAME => {
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
-            Some(_) => Err(format!("`/request/{key}` is no text of at most {NAME} characters")),
+            Some(_) => Err(format!("`{}/{key}` is no text of at most {NAME} characters", self.at)),
+        }
+    }
+
+    fn uid(&mut self) -> Result<String, String> {
+        match self.word("uid")? {
+            Some(uid) if is_uid(&uid) => Ok(uid),
+            _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
         }
     }
 
@@ -340,17 +276,17 @@ impl Fields {
     }
 
     fn dry_run(&mut self) -> Result<DryRun, String> {
-        match self.0.remove("dryRun") {
-            None | Some(Value::Null | Value::Bool(false)) => Ok(DryRun::No),
-            Some(Value::Bool(true)) => Ok(DryRun::Yes),
+        match self.take("dryRun") {
+            None | Some(Shallow::Bool(false)) => Ok(DryRun::No),
+            Some(Shallow::Bool(true)) => Ok(DryRun::Yes),
             Some(_) => Err("`/request/dryRun` is neither true nor false".to_owned()),
         }
     }
 
-    fn object(&mut self, key: &str) -> Result<Option<Value>, String> {
-        match self.0.remove(key) {
-            None | Some(Value::Null) => Ok(None),
-            Some(object @ Value::Object(_)) => Ok(Some(object)),
+    /// Looks whether what is there is an object; what is in it comes later.
+    fn object(&mut self, key: &str) -> Result<(), String> {
+        match self.take(key) {
+            None | Some(Shallow::Object(_)) => Ok(()),
             Some(_) => Err(format!("`/request/{key}` is no object")),
         }
     }
@@ -369,19 +305,13 @@ impl Fields {
 
     /// Group, version, and what `last` is called; only the group may be empty.
     fn group(&mut self, key: &str, last: &str) -> Result<Option<[String; 3]>, String> {
-        let map = match self.0.remove(key) {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::Object(map)) => map,
-            Some(_) => return Err(format!("`/request/{key}` is no object")),
-        };
+        let Some(value) = self.take(key) else { return Ok(None) };
         let at = format!("/request/{key}");
-        no_twin(&map, GROUP, &at)?;
-        let mut inner = Self(map);
-        let mut take =
-            |part: &str| inner.word(part).map_err(|_| format!("`{at}/{part}` is no name"));
-        let (group, version, name) = (take("group")?, take("version")?, take(last)?);
-        match (version, name) {
-            (Some(version), Some(name)) => Ok(Some([group.unwrap_or_default(), version, name])),
+        let mut inner = Fields::of(value, GROUP, &at)?;
+        match (inner.word("group")?, inner.word("version")?, inner.word(last)?) {
+            (group, Some(version), Some(name)) => {
+                Ok(Some([group.unwrap_or_default(), version, name]))
+            }
             _ => Err(format!("`{at}` names no version or no {last}")),
         }
     }

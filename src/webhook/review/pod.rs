@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::limits::Limits;
 use crate::webhook::PodAccess;
 
 use super::object::At;
@@ -48,12 +49,25 @@ pub(super) const KEYS: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) uses: Vec<Use>,
-    pub(super) most: usize,
+    pub(super) bounds: Bounds,
+}
+
+/// How much one object may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) images: usize,
+    pub(super) pull_secrets: usize,
+}
+
+impl Bounds {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self { images: limits.review_images, pull_secrets: limits.pull_secrets }
+    }
 }
 
 impl Found {
-    pub(super) fn new(most: usize) -> Self {
-        Self { uses: Vec::new(), most }
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { uses: Vec::new(), bounds }
     }
 
     /// Adds a use, unless two paths led to one place.
@@ -61,8 +75,8 @@ impl Found {
         if self.uses.iter().any(|other| other.pointer == found.pointer) {
             return Ok(());
         }
-        if self.uses.len() >= self.most {
-            let most = self.most;
+        let most = self.bounds.images;
+        if self.uses.len() >= most {
             return Err(Unreadable::new(format!(
                 "the object has more than {most} images; split it"
             )));
@@ -73,7 +87,7 @@ impl Found {
 
     /// Adds every image of a pod spec.
     pub(super) fn add_pod_spec(&mut self, spec: &At<'_>) -> Result<(), Unreadable> {
-        let access = Arc::new(access(spec, self.most)?);
+        let access = Arc::new(access(spec, self.bounds.pull_secrets)?);
         for field in IMAGE_FIELDS {
             for element in spec.elements(field.list)? {
                 if let Some(found) = image(field, &element, &access)? {
