@@ -2,7 +2,7 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 12] = [
+const VERBS: [&str; 16] = [
     "verify",
     "sign",
     "attach",
@@ -11,8 +11,12 @@ const VERBS: [&str; 12] = [
     "copy",
     "key",
     "policy",
+    "audit",
+    "certificate",
+    "serve",
     "containerd",
     "containerd-verifier",
+    "export",
     "completions",
     "man",
 ];
