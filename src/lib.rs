@@ -30,7 +30,8 @@
 //! ```
 //!
 //! [`Engine::check`](engine::Engine::check) is `async`, for callers that have
-//! an event loop. Without default features what is left is the pure core,
+//! an event loop; a [`Gate`](gate::Gate) answers many questions, and shares
+//! and remembers what may be. Without default features what is left is the pure core,
 //! with no tokio and no network, for callers that bring their own bytes:
 //! [`TreeBuilder`] asks and is fed, [`verify::verify`] and [`policy::decide`]
 //! are functions.
@@ -39,7 +40,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-#[cfg(feature = "gate")]
+#[cfg(feature = "webhook")]
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;

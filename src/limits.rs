@@ -129,9 +129,16 @@ pub struct Limits {
     /// Longest wait for one answer of the Kubernetes API: half of what the API
     /// server waits for a webhook by default.
     pub cluster_timeout: Duration,
-    /// One AdmissionReview. A request to the API server has 3 MiB at most; an
-    /// update brings the old object too.
+    /// One AdmissionReview. The API server takes objects of 3 MiB, and a
+    /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
+    /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    pub review_values: usize,
+    /// Images of one object, and pull secrets of one pod. Each image is a
+    /// question within one deadline, and a pod of a hundred containers is
+    /// unheard of.
+    pub review_images: usize,
     /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
     /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,
@@ -230,6 +237,8 @@ impl Default for Limits {
             cluster_calls: 8,
             cluster_timeout: Duration::from_secs(5),
             review_bytes: 8 * MIB,
+            review_values: 100_000,
+            review_images: 256,
             reviews_bytes: 16 * MIB,
             reviews: 256,
             review_parallel: 8,

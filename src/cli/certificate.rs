@@ -9,8 +9,10 @@ use jiff::{Span, SpanRelativeTo, Timestamp};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine::block_on;
+use crate::limits::Limits;
+use crate::webhook::Cluster;
 use crate::webhook::certificate::{
-    self, CertificateError, Cluster, Configuration, Done, Outcome, Renewal, Target, Terms,
+    self, CertificateError, Configuration, Done, Objects, Outcome, Renewal, Target, Terms,
 };
 
 /// Make and rotate the certificate of the admission webhook
@@ -68,6 +70,10 @@ struct Rotate {
     /// Wait this long for configurations that are not there yet.
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = time)]
     wait: Duration,
+    /// The cluster, by the current context of this file; without it, the one
+    /// that this runs in.
+    #[arg(long, value_name = "FILE", env = "KUBECONFIG", hide_env_values = true)]
+    kubeconfig: Option<PathBuf>,
 }
 
 /// Keep a certificate in files: tls.crt, tls.key and ca.crt, for `ocisign serve` without Kubernetes
@@ -113,9 +119,14 @@ impl Rotate {
         self.report(&outcome, out)
     }
 
-    async fn rotate(&self, terms: &Terms) -> Result<Outcome, CertificateError> {
-        let cluster = Cluster::connect(self.target()).await?;
-        certificate::rotate(&cluster, terms, self.terms.renewal(), self.wait).await
+    async fn rotate(&self, terms: &Terms) -> Result<Outcome, Failure> {
+        let limits = Limits::default();
+        // where there is none the error of the own one says what is missing
+        let cluster = Cluster::find(self.kubeconfig.as_deref()).unwrap_or(Cluster::Own);
+        let client = cluster.client(&limits).await;
+        let client = client.map_err(|error| Failure::CouldNot(error.to_string()))?;
+        let objects = Objects::new(client, self.target(), &limits)?;
+        Ok(certificate::rotate(&objects, terms, self.terms.renewal(), self.wait).await?)
     }
 
     fn target(&self) -> Target {
@@ -200,20 +211,6 @@ fn time(text: &str) -> Result<Duration, String> {
 
 impl From<CertificateError> for Failure {
     fn from(error: CertificateError) -> Self {
-        Self::CouldNot(with_causes(&error))
+        Self::CouldNot(error.to_string())
     }
-}
-
-/// The error with its causes: [`Failure::CouldNot`] takes a text.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        let more = cause.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = cause.source();
-    }
-    text
 }

@@ -40,8 +40,8 @@ sign with `ocisign sign --format cosign --recursive`.";
     ocisign export containers-policy --policy policy.json --output-dir out\n  \
     ocisign export containers-policy --policy policy.json --output-dir /etc/containers --force\n\n\
     Then try it before it is in force:\n  \
-    skopeo copy --policy out/policy.json --registries.d out/registries.d \\\n    \
-    docker://registry.example/app:v1 dir:app")]
+    skopeo --policy out/policy.json --registries.d out/registries.d \\\n    \
+    copy docker://registry.example/app:v1 dir:app")]
 struct ContainersPolicy {
     /// The policy.
     #[arg(long, value_name = "FILE")]

@@ -6,6 +6,7 @@
 
 mod access;
 mod attach;
+#[cfg(feature = "webhook")]
 mod audit;
 #[cfg(feature = "webhook")]
 mod certificate;
@@ -19,6 +20,8 @@ mod key;
 mod output;
 mod policy;
 mod progress;
+#[cfg(feature = "webhook")]
+mod pull_secrets;
 #[cfg(feature = "webhook")]
 mod serve;
 mod shell;
@@ -69,11 +72,12 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    #[cfg(feature = "webhook")]
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
-    Certificate(certificate::Certificate),
-    #[cfg(feature = "webhook")]
     Serve(serve::Serve),
+    #[cfg(feature = "webhook")]
+    Certificate(certificate::Certificate),
     Containerd(containerd::Containerd),
     #[command(name = containerd::VERIFIER)]
     ContainerdVerifier(containerd::ContainerdVerifier),
@@ -101,6 +105,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
         Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),

@@ -11,11 +11,13 @@ use clap::{Args, ValueEnum};
 use super::access::AccessArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use super::pull_secrets::PullSecretsArgs;
 use super::tree::DepthArg;
 use crate::engine;
-use crate::gate::RegistryPlaces;
+use crate::gate::{self, RegistryPlaces};
 use crate::limits::Limits;
-use crate::webhook::{self, Ended, LogLevel, Mode, Pinning, Server, Settings, TlsFiles};
+use crate::webhook::review::Options;
+use crate::webhook::{self, Ended, LogLevel, Server, Settings, TlsFiles};
 
 /// Decide on the images of a Kubernetes cluster, as an admission webhook
 ///
@@ -81,6 +83,8 @@ pub(super) struct Serve {
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = duration)]
     drain: Duration,
     #[command(flatten)]
+    pull_secrets: PullSecretsArgs,
+    #[command(flatten)]
     access: AccessArgs,
 }
 
@@ -110,10 +114,12 @@ impl Serve {
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let settings = self.settings();
         let options = self.access.access(out).registries(&settings.limits)?;
+        let fallback = Arc::clone(&options.credentials);
         let places = Arc::new(RegistryPlaces::new(options));
         let runtime = runtime().map_err(engine::Error::Runtime)?;
         runtime.block_on(async {
-            let server = Server::bind(settings, places, None, Box::new(io::stdout())).await?;
+            let keychain = self.pull_secrets.keychain(fallback, &settings.limits).await?;
+            let server = Server::bind(settings, places, keychain, Box::new(io::stdout())).await?;
             webhook::obey_signals(server.control())?;
             Ok(match server.run().await {
                 Ended::Finished => Exit::Yes,
@@ -134,13 +140,13 @@ impl Serve {
             policy: self.policy.clone(),
             resources: self.resources.clone(),
             depth: self.depth.into(),
-            mode: if self.audit { Mode::Audit } else { Mode::Enforce },
-            pinning: if self.pinned_only { Pinning::Required } else { Pinning::Optional },
+            options: Options { audit: self.audit, pinned_only: self.pinned_only },
             timeout: self.timeout,
             reload_every: self.reload_every,
             lame_duck: self.lame_duck,
             drain: self.drain,
             log: self.log.into(),
+            gate: gate::Settings::default(),
             limits: Limits::admission(),
         }
     }

@@ -127,8 +127,21 @@ impl Gate {
     /// [`Decision::Undecided`](crate::Decision::Undecided) too; only
     /// [`Answer::admit`] tells whether the image may run.
     pub async fn judge(&self, question: &Question) -> Result<Answer, Undecided> {
+        self.judge_by(&self.engine(), question).await
+    }
+
+    /// As [`Self::judge`], by an engine that was in place a moment ago: one
+    /// who asks several questions gets answers of one policy.
+    ///
+    /// # Errors
+    /// As [`Self::judge`].
+    pub async fn judge_by(
+        &self,
+        engine: &Arc<Engine>,
+        question: &Question,
+    ) -> Result<Answer, Undecided> {
         let begun = self.work.elapsed();
-        let outcome = within(question.patience, self.answer(question)).await;
+        let outcome = within(question.patience, self.answer(engine, question)).await;
         match &outcome {
             Ok(answer) => {
                 let took = self.work.since(begun);
@@ -161,11 +174,10 @@ impl Gate {
         }
     }
 
-    async fn answer(&self, question: &Question) -> Result<Answer, Undecided> {
-        // one engine for the whole question, whatever replaces it meanwhile
-        let engine = self.engine();
-        let digest = self.digest(&engine, question).await?;
-        let key = Key::new(&engine, question, digest);
+    async fn answer(&self, engine: &Arc<Engine>, question: &Question) -> Result<Answer, Undecided> {
+        let digest = self.digest(engine, question).await?;
+        let key = Key::new(engine, question, digest);
+        let engine = Arc::clone(engine);
         let work = &self.work;
         let boarded = self.verifications.board(
             &key,

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use moka::sync::Cache;
@@ -33,10 +34,18 @@ pub struct Keyring {
 }
 
 impl Keyring {
-    /// Credentials under an id. Two keyrings with one id hold the same
-    /// credentials: what one of them opened may serve the other.
+    /// Credentials under an id, a digest over them: two keyrings with one id
+    /// hold the same credentials, and what one of them opened serves the
+    /// other. Where that is not known use [`Keyring::unshared`].
     pub fn new(id: Digest, credentials: Arc<dyn Credentials>) -> Self {
         Self { id, credentials }
+    }
+
+    /// Credentials that nothing is shared of with any other keyring.
+    pub fn unshared(credentials: Arc<dyn Credentials>) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        Self::new(Digest::sha256(format!("unshared keyring {number}").as_bytes()), credentials)
     }
 
     /// Which credentials these are: a digest over them.

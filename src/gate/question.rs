@@ -56,7 +56,10 @@ impl Answer {
     /// # Errors
     /// The verdict, where it is anything else.
     pub fn admit(&self) -> Result<Admitted, Box<Verdict>> {
-        Verdict::clone(&self.verdict).admit()
+        match self.verdict.admitted() {
+            Some(admitted) => Ok(admitted.clone()),
+            None => Err(Box::new(Verdict::clone(&self.verdict))),
+        }
     }
 }
 

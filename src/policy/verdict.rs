@@ -263,6 +263,15 @@ impl Verdict {
         self.until
     }
 
+    /// The digest-pinned reference, where the answer is allow; `None` where it
+    /// is anything else, a simulated one too.
+    pub fn admitted(&self) -> Option<&Admitted> {
+        match self.decision {
+            Decision::Allow => self.admitted.as_ref(),
+            Decision::Deny | Decision::Undecided => None,
+        }
+    }
+
     /// The digest-pinned reference, where the answer is allow.
     ///
     /// # Errors

@@ -24,6 +24,9 @@ pub use layout::Layout;
 pub use memory::Memory;
 pub use registry::{Registry, RegistryOptions};
 
+/// Why a store that does not implement writing is not written.
+const ONLY_READS: &str = "this store only reads; write to a registry or a layout";
+
 /// Bytes of a chunk of a stream.
 pub type Chunk = bytes::Bytes;
 
@@ -168,23 +171,35 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// or the tag schema, or the entries of a layout's index.json.
     async fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError>;
 
-    /// Whether a blob is there already.
-    async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError>;
+    /// Whether a blob is there already. Who gives no quicker answer opens it.
+    async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
+        match self.blob(digest, size).await {
+            Ok(_) => Ok(true),
+            Err(StoreError::Absent { .. }) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
 
     /// Writes a blob. The store checks nothing; the caller vouches that the
-    /// stream has this digest, or a registry refuses it.
-    async fn push_blob(&self, descriptor: &Descriptor, blob: Blob) -> Result<(), StoreError>;
+    /// stream has this digest, or a registry refuses it. A store that only
+    /// reads need not have this.
+    async fn push_blob(&self, _descriptor: &Descriptor, _blob: Blob) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
+    }
 
-    /// Writes a manifest or index under its digest and, where given, a tag.
+    /// Writes a manifest or index under its digest and, where given, a tag. A
+    /// store that only reads need not have this.
     ///
     /// A manifest with a `subject` is made to appear in that subject's
     /// referrers, whatever the store needs for it.
     async fn push_manifest(
         &self,
-        descriptor: &Descriptor,
-        bytes: &[u8],
-        tag: Option<&str>,
-    ) -> Result<(), StoreError>;
+        _descriptor: &Descriptor,
+        _bytes: &[u8],
+        _tag: Option<&str>,
+    ) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
+    }
 
     /// Makes a manifest that was pushed without a tag the place's image, so
     /// that [`Target::Only`] finds it. Registries need nothing for it.

@@ -13,7 +13,7 @@ use prometheus_client::metrics::counter::Counter;
 use serde::Serialize;
 
 use super::Error;
-use crate::report::{escaped, printable};
+use crate::report::printable;
 
 /// Which decisions are logged. What happens to the server itself always is.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -134,6 +134,11 @@ impl Log {
         self.write(event, Said { message });
     }
 
+    /// Whether any decision is wanted.
+    pub(super) fn wants_some(&self) -> bool {
+        self.wants(true)
+    }
+
     /// Whether lines like this one are wanted.
     pub(super) fn wants(&self, remarkable: bool) -> bool {
         match self.level {
@@ -181,9 +186,24 @@ impl Writing {
     }
 }
 
-/// A text of others, for a field of the log: bounded.
-pub(super) fn field(text: &str) -> String {
-    escaped(text)
+impl ImageLine<'_> {
+    /// Of a text that names no image.
+    pub(super) fn unnamed() -> Self {
+        Self {
+            image: "",
+            digest: None,
+            decision: "deny",
+            row: "no-name",
+            rule: None,
+            failed: Vec::new(),
+            would_deny: &[],
+            reason: "",
+            origin: "none",
+            depth: None,
+            policy: None,
+            policy_digest: None,
+        }
+    }
 }
 
 fn write_all(waiting: &Receiver<Sent>, sink: &mut dyn Write, lost: &Counter) {

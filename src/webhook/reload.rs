@@ -4,6 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use super::Error;
+use super::review::Table;
 use super::tls::{Identity, TlsFiles};
 use crate::engine::{Engine, read_file};
 use crate::image::Digest;
@@ -87,6 +88,27 @@ impl Source for CertificateFiles {
 
     fn load(&self) -> Result<Identity, Error> {
         self.files.load(&self.limits)
+    }
+}
+
+/// The table of custom resources.
+#[derive(Debug)]
+pub(super) struct TableFile {
+    pub(super) path: PathBuf,
+    pub(super) limits: Limits,
+}
+
+impl Source for TableFile {
+    type Value = Table;
+
+    fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::of([self.path.as_path()], self.limits.policy_bytes)
+    }
+
+    fn load(&self) -> Result<Table, Error> {
+        let bytes = read_file(&self.path, self.limits.policy_bytes)?;
+        Table::parse(&bytes, &self.limits)
+            .map_err(|bad| Error::Resources(format!("`{}`: {bad}", self.path.display())))
     }
 }
 

@@ -12,8 +12,8 @@ const VERBS: [&str; 16] = [
     "key",
     "policy",
     "audit",
-    "certificate",
     "serve",
+    "certificate",
     "containerd",
     "containerd-verifier",
     "export",
@@ -23,6 +23,7 @@ const VERBS: [&str; 16] = [
 const KEY_VERBS: [&str; 2] = ["generate", "show"];
 const POLICY_VERBS: [&str; 5] = ["check", "fmt", "init", "explain", "test"];
 const CONTAINERD_VERBS: [&str; 3] = ["install", "check", "uninstall"];
+const EXPORT_VERBS: [&str; 1] = ["containers-policy"];
 
 /// The verbs that a help lists, but `help` itself.
 fn listed(help: &str) -> Vec<&str> {
@@ -38,6 +39,7 @@ fn the_verbs() {
     assert_eq!(listed(&s.ocisign("key --help").exits(0).stdout), KEY_VERBS);
     assert_eq!(listed(&s.ocisign("policy --help").exits(0).stdout), POLICY_VERBS);
     assert_eq!(listed(&s.ocisign("containerd --help").exits(0).stdout), CONTAINERD_VERBS);
+    assert_eq!(listed(&s.ocisign("export --help").exits(0).stdout), EXPORT_VERBS);
 }
 
 #[test]
@@ -50,6 +52,7 @@ fn every_verb_and_every_option_says_what_it_does() {
     lines.extend(below("key", &KEY_VERBS));
     lines.extend(below("policy", &POLICY_VERBS));
     lines.extend(below("containerd", &CONTAINERD_VERBS));
+    lines.extend(below("export", &EXPORT_VERBS));
     for line in lines {
         let ran = s.ocisign(&format!("{line} --help")).exits(0).says(&format!("ocisign {line}"));
         assert!(ran.stderr.is_empty(), "{ran}");

@@ -15,6 +15,7 @@ mod common;
 
 mod codes;
 mod damage;
+mod export;
 mod help;
 mod keys;
 mod policies;

@@ -3,6 +3,7 @@
 //! and image/docker/policyconfiguration/naming.go).
 //!
 //! Only what an export writes is known; anything else fails the test.
+#![allow(unreachable_pub)]
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -67,7 +68,7 @@ impl Name {
     }
 
     /// What is looked up, in this order; then "" and `default`.
-    pub fn lookups(&self) -> Vec<String> {
+    fn lookups(&self) -> Vec<String> {
         let mut found = vec![self.text()];
         let mut name = self.name.as_str();
         loop {

@@ -26,7 +26,8 @@ fn for_all<S: Strategy>(
     strategy: S,
     test: impl Fn(S::Value) -> Result<bool, TestCaseError>,
 ) {
-    let config = Config { cases, failure_persistence: None, ..Config::default() };
+    let config =
+        Config { cases, failure_persistence: None, max_shrink_iters: 2000, ..Config::default() };
     let telling = Cell::new(0);
     let outcome = TestRunner::new(config).run(&strategy, |input| {
         telling.set(telling.get() + u32::from(test(input)?));

@@ -19,6 +19,9 @@ mod common;
 mod copies;
 mod cosign;
 mod detached;
+#[path = "../export/evaluator.rs"]
+mod evaluator;
+mod export;
 mod images;
 mod policy_json;
 mod store;

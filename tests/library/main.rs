@@ -1,6 +1,9 @@
 //! The library as a caller sees it: gating a pull, with a store and without.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[cfg(feature = "gate")]
+mod example;
+
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;

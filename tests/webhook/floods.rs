@@ -166,3 +166,36 @@ async fn what_is_no_review_is_a_bad_request_with_its_reason() {
         assert!(said.contains("timeout"), "{said}");
     }
 }
+
+/// HTTP/2, as clients speak it that choose it by ALPN.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn many_requests_on_one_connection_are_all_answered() {
+    use axum::body::{Body, to_bytes};
+    use hyper_util::rt::{TokioExecutor, TokioIo};
+    let served = Setup::new().start().await;
+    let mut config = client_tls(&served.certificates);
+    config.alpn_protocols = vec![b"h2".to_vec()];
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(config));
+    let stream =
+        connector.connect("127.0.0.1".try_into().unwrap(), raw(&served).await).await.unwrap();
+    assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"h2"[..]));
+    let (sender, connection) =
+        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream))
+            .await
+            .unwrap();
+    tokio::spawn(connection);
+    let mut asking = tokio::task::JoinSet::new();
+    for at in 0..500 {
+        let mut sender = sender.clone();
+        let review = pod(&at.to_string(), &[]).to_string();
+        let request = http::Request::post("https://127.0.0.1/validate?timeout=20s");
+        let request = request.body(Body::from(review)).unwrap();
+        asking.spawn(async move {
+            let answer = sender.send_request(request).await.unwrap();
+            let body = to_bytes(Body::new(answer.into_body()), 1 << 20).await.unwrap();
+            let answer: serde_json::Value = serde_json::from_slice(&body).unwrap();
+            assert_eq!(answer["response"]["uid"], at.to_string());
+        });
+    }
+    assert_eq!(asking.join_all().await.len(), 500);
+}

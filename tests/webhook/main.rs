@@ -7,7 +7,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod binary;
+mod faults;
 mod floods;
+mod reload;
+mod review;
 mod served;
 mod server;
 mod tls;

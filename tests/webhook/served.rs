@@ -10,18 +10,17 @@ use jiff::Timestamp;
 use ocisign::crypto::PrivateKey;
 use ocisign::engine::{Access, Image, SignOptions, Silent, sign};
 use ocisign::evidence::Format;
-use ocisign::gate::{Places, RegistryPlaces};
+use ocisign::gate::{self, Places, RegistryPlaces};
 use ocisign::image::{Depth, media_type};
 use ocisign::store::RegistryOptions;
 use ocisign::store::auth::Anonymous;
-use ocisign::webhook::{
-    Control, Ended, Keychain, LogLevel, Mode, Pinning, Server, Settings, TlsFiles,
-};
+use ocisign::webhook::review::Options;
+use ocisign::webhook::{Control, Ended, Keychain, LogLevel, Server, Settings, TlsFiles};
 use ocisign::{Digest, Limits, Source};
 use serde_json::{Value, json};
 use tokio::task::JoinHandle;
 
-use crate::common::registry::{Certificates, Options, Registry};
+use crate::common::registry::{Certificates, Registry};
 use crate::common::run::source;
 
 /// No test waits longer than this for anything.
@@ -102,13 +101,13 @@ impl Setup {
             policy: path("policy.json"),
             resources: None,
             depth: Depth::Manifests,
-            mode: Mode::Enforce,
-            pinning: Pinning::Optional,
+            options: Options::default(),
             timeout: Duration::from_secs(10),
             reload_every: Duration::from_millis(50),
             lame_duck: Duration::from_millis(100),
             drain: Duration::from_secs(10),
             log: LogLevel::All,
+            gate: gate::Settings::default(),
             limits: limits.clone(),
         };
         let options =
@@ -307,7 +306,7 @@ pub(crate) struct Images {
 
 impl Images {
     pub(crate) fn new() -> Self {
-        Self { registry: Registry::start(Options::default()) }
+        Self { registry: Registry::start(Default::default()) }
     }
 
     /// An image of one layer that nobody signed; its digest.

@@ -92,6 +92,21 @@ impl Scan<'_> {
     }
 }
 
+/// The key of `known` that `key` differs from in case only, as Go compares
+/// keys. For maps that were decoded already, where [`Scan`] came too early to
+/// know which keys have a meaning.
+pub fn twin<'k>(key: &str, known: &[&'k str]) -> Option<&'k str> {
+    // `ſ` has two bytes and the Kelvin sign three, and both fold to one
+    let near =
+        |other: &&&str| (other.len()..=3 * other.len()).contains(&key.len()) && **other != key;
+    let folded = std::cell::OnceCell::new();
+    known
+        .iter()
+        .filter(near)
+        .find(|other| scanner::fold(other) == *folded.get_or_init(|| scanner::fold(key)))
+        .copied()
+}
+
 /// The offset of a line and column, both counted from one.
 fn offset(bytes: &[u8], line: usize, column: usize) -> usize {
     let before: usize =

@@ -7,7 +7,7 @@ use super::{JsonError, Scan};
 
 /// A key as Go compares keys: ASCII letters without case, and the two other
 /// characters that Unicode folds to ASCII letters.
-fn fold(key: &str) -> String {
+pub(super) fn fold(key: &str) -> String {
     key.chars()
         .map(|c| match c {
             '\u{17f}' => 's',

@@ -120,8 +120,8 @@ impl<'a> Reading<'a> {
             sayable = false;
         }
         let identity = self.identity(about, ask.reference, mirror);
-        let identity = identity.filter(|_| sayable)?;
         let parts: Vec<_> = ask.by.iter().map(|signer| self.keys(signer)).collect();
+        let identity = identity.filter(|_| sayable)?;
         match Requirement::threshold(ask.at_least, &parts, &identity, self.most) {
             Ok(requirement) => Some(requirement),
             Err(TooLarge) => self.too_large(about),

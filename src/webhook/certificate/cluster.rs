@@ -1,31 +1,21 @@
 //! The objects of a cluster that hold the certificate: one Secret, and the
 //! webhook configurations that trust it.
 
-use std::time::Duration;
-
 use jiff::Timestamp;
 use k8s_openapi::ByteString;
-use k8s_openapi::api::admissionregistration::v1::{
-    MutatingWebhookConfiguration, ValidatingWebhookConfiguration,
-};
 use k8s_openapi::api::core::v1::Secret;
-use kube::api::{Api, ApiResource, DynamicObject, Patch, PatchParams, PostParams};
-use kube::{Client, Config, Error, ResourceExt as _};
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::standing::Material;
+use super::wire::{Change, How, Wire};
 use super::{CertificateError, Issued};
+use crate::limits::Limits;
+use crate::webhook::secrets::is_name;
 
 /// When the authorities or the certificate of a Secret last changed; also the
 /// mark of a Secret that this program looks after.
-const CHANGED: &str = "ocisign.dev/certificate-changed";
-
-/// Whose field the change is, for `kubectl get --show-managed-fields`.
-const MANAGER: &str = "ocisign-certificate";
-
-/// Longest wait for one answer of the API server.
-const PATIENCE: Duration = Duration::from_secs(15);
+const CHANGED: &str = "ocisign/certificate-changed";
 
 /// Where the certificate lies and who calls the server that shows it.
 #[derive(Debug, Clone)]
@@ -51,9 +41,9 @@ pub enum Configuration {
     Mutating(String),
 }
 
-/// A cluster, spoken to with the rights of this process.
-pub struct Cluster {
-    client: Client,
+/// The objects of a cluster, with the rights of this process.
+pub struct Objects {
+    wire: Wire,
     pub(super) target: Target,
 }
 
@@ -73,16 +63,6 @@ pub(super) enum Version {
     Read(String),
 }
 
-/// How a change ended.
-pub(super) enum Change<T> {
-    /// Made.
-    Made(T),
-    /// Somebody else was quicker.
-    Conflict,
-    /// The object is not there.
-    Absent,
-}
-
 impl Target {
     /// Every name that the certificate must be good for.
     pub fn names(&self) -> Vec<String> {
@@ -100,40 +80,42 @@ impl std::fmt::Display for Configuration {
     }
 }
 
-impl Cluster {
-    /// The cluster that this process runs in, or that `KUBECONFIG` names.
+impl Objects {
+    /// Objects that this client may read and change.
     ///
     /// # Errors
-    /// [`CertificateError::NoCluster`] where there is none.
-    pub async fn connect(target: Target) -> Result<Self, CertificateError> {
-        let none = |error: &dyn std::error::Error| CertificateError::NoCluster(error.to_string());
-        let mut config = Config::infer().await.map_err(|error| none(&error))?;
-        config.connect_timeout = Some(PATIENCE);
-        config.read_timeout = Some(PATIENCE);
-        let client = Client::try_from(config).map_err(|error| none(&error))?;
-        Ok(Self { client, target })
+    /// [`CertificateError::Name`] where an object cannot have such a name.
+    pub fn new(
+        client: kube::Client,
+        target: Target,
+        limits: &Limits,
+    ) -> Result<Self, CertificateError> {
+        let configurations = target.configurations.iter().map(Configuration::name);
+        let own = [target.namespace.as_str(), &target.service, &target.secret];
+        let wrong = own.into_iter().chain(configurations).find(|name| !is_name(name));
+        if let Some(wrong) = wrong.map(str::to_owned) {
+            return Err(CertificateError::Name(wrong));
+        }
+        Ok(Self { wire: Wire::new(client, limits), target })
     }
 
     /// Reads the Secret.
     pub(super) async fn secret(&self) -> Result<Held, CertificateError> {
-        let name = &self.target.secret;
-        let found = self.secrets().get_opt(name).await;
-        let Some(secret) = found.map_err(|e| self.failed("read", &self.secret_name(), e))? else {
+        let path = self.secrets() + "/" + &self.target.secret;
+        let Some(secret) = self.wire.get(&self.secret_name(), &path).await? else {
             let (version, material) = (Version::Absent, Material::default());
             return Ok(Held { version, material, changed: None });
         };
+        let secret = self.decoded(&secret)?;
         let data =
             |key| secret.data.as_ref().and_then(|all| all.get(key)).map_or(&[][..], |v| &v.0);
         let material = Material::read(data("ca.crt"), data("tls.crt"), data("tls.key"));
-        let mark = secret.annotations().get(CHANGED);
+        let mark = secret.metadata.annotations.as_ref().and_then(|all| all.get(CHANGED));
         if mark.is_none() && !material.is_empty() {
             return Err(CertificateError::Foreign(self.secret_name()));
         }
-        Ok(Held {
-            version: Version::Read(secret.resource_version().unwrap_or_default()),
-            material,
-            changed: mark.and_then(|text| text.parse().ok()),
-        })
+        let changed = mark.and_then(|text| text.parse().ok());
+        Ok(Held { version: Version::of(&secret), material, changed })
     }
 
     /// Writes the authorities, and the certificate if there is a new one,
@@ -145,69 +127,57 @@ impl Cluster {
         issued: Option<&Issued>,
         now: Timestamp,
     ) -> Result<Change<Version>, CertificateError> {
-        let mut data = vec![("ca.crt", authorities.concat())];
+        let bytes = |text: &str| json!(ByteString(text.as_bytes().to_vec()));
+        let mut data = json!({ "ca.crt": bytes(&authorities.concat()) });
         if let Some(issued) = issued {
-            data.push(("tls.crt", issued.certificate.clone()));
-            data.push(("tls.key", issued.key.as_str().to_owned()));
+            data["tls.crt"] = bytes(&issued.certificate);
+            data["tls.key"] = bytes(&issued.key);
         }
-        let data: serde_json::Map<_, _> =
-            data.into_iter().map(|(k, v)| (k.to_owned(), json!(ByteString(v.into())))).collect();
         let mut secret = json!({
             "apiVersion": "v1",
             "kind": "Secret",
             "metadata": { "name": self.target.secret, "annotations": { CHANGED: now.to_string() } },
             "data": data,
         });
-        let done = match version {
-            Version::Absent => self.create(secret).await,
+        let (path, how) = match version {
+            Version::Absent => {
+                secret["type"] = json!("kubernetes.io/tls");
+                (self.secrets(), How::Create)
+            }
             Version::Read(version) => {
                 // the API server answers 409 where the object has another version by now
                 secret["metadata"]["resourceVersion"] = json!(version);
-                let params = PatchParams { field_manager: manager(), ..PatchParams::default() };
-                self.secrets().patch(&self.target.secret, &params, &Patch::Merge(secret)).await
+                (self.secrets() + "/" + &self.target.secret, How::Merge)
             }
         };
-        let version = |secret: Secret| Version::Read(secret.resource_version().unwrap_or_default());
-        changed(done).map_err(|e| self.failed("written", &self.secret_name(), e)).map(|c| match c {
-            Change::Made(secret) => Change::Made(version(secret)),
+        Ok(match self.wire.change(&self.secret_name(), &path, how, &secret).await? {
+            Change::Made(secret) => Change::Made(Version::of(&self.decoded(&secret)?)),
             Change::Conflict | Change::Absent => Change::Conflict,
         })
     }
 
-    async fn create(&self, mut secret: serde_json::Value) -> Result<Secret, Error> {
-        secret["type"] = json!("kubernetes.io/tls");
-        let secret = serde_json::from_value(secret).map_err(Error::SerdeError)?;
-        let params = PostParams { field_manager: manager(), ..PostParams::default() };
-        self.secrets().create(&params, &secret).await
-    }
-
     /// Makes every webhook of a configuration that calls our server trust
-    /// these authorities; [`Change::Made`] says whether anything was changed.
+    /// these authorities.
     pub(super) async fn publish(
         &self,
         configuration: &Configuration,
         authorities: &[String],
     ) -> Result<Change<Publication>, CertificateError> {
-        let (api, name) = self.configurations(configuration);
-        let failed = |did, error| self.failed(did, &configuration.to_string(), error);
-        let Some(found) = api.get_opt(name).await.map_err(|e| failed("read", e))? else {
-            return Ok(Change::Absent);
-        };
+        let (what, path) = (configuration.to_string(), configuration.path());
+        let Some(found) = self.wire.get(&what, &path).await? else { return Ok(Change::Absent) };
         let bundle = json!(ByteString(authorities.concat().into()));
         let hooks = self.hooks(&found, configuration)?;
-        let behind: Vec<_> = hooks.iter().filter(|h| json!(h.client.bundle) != bundle).collect();
+        let behind: Vec<_> = hooks
+            .iter()
+            .filter(|hook| json!(hook.client.bundle) != bundle)
+            .map(|hook| json!({ "name": hook.name, "clientConfig": { "caBundle": bundle } }))
+            .collect();
         if behind.is_empty() {
             return Ok(Change::Made(Publication::Already));
         }
-        let hook =
-            |h: &&Hook| json!({ "name": h.name, "clientConfig": { "caBundle": bundle.clone() } });
-        let patch = json!({
-            "metadata": { "resourceVersion": found.resource_version() },
-            "webhooks": behind.iter().map(hook).collect::<Vec<_>>(),
-        });
-        let params = PatchParams { field_manager: manager(), ..PatchParams::default() };
-        let done = api.patch(name, &params, &Patch::Strategic(patch)).await;
-        Ok(match changed(done).map_err(|e| failed("written", e))? {
+        let version = &found["metadata"]["resourceVersion"];
+        let patch = json!({ "metadata": { "resourceVersion": version }, "webhooks": behind });
+        Ok(match self.wire.change(&what, &path, How::Strategic, &patch).await? {
             Change::Made(_) => Change::Made(Publication::Changed),
             Change::Conflict => Change::Conflict,
             Change::Absent => Change::Absent,
@@ -217,38 +187,52 @@ impl Cluster {
     /// The webhooks of a configuration that call our server.
     fn hooks(
         &self,
-        found: &DynamicObject,
+        found: &Value,
         configuration: &Configuration,
     ) -> Result<Vec<Hook>, CertificateError> {
         let unrelated = || CertificateError::Unrelated(configuration.to_string());
-        let hooks = Hooks::deserialize(&found.data).map_err(|_| unrelated())?.webhooks;
+        let hooks = Hooks::deserialize(found).map_err(|_| unrelated())?.webhooks;
         let ours: Vec<_> = hooks.into_iter().filter(|h| h.client.calls(&self.target)).collect();
         if ours.is_empty() { Err(unrelated()) } else { Ok(ours) }
     }
 
-    fn secrets(&self) -> Api<Secret> {
-        Api::namespaced(self.client.clone(), &self.target.namespace)
-    }
-
-    fn configurations<'a>(&self, of: &'a Configuration) -> (Api<DynamicObject>, &'a str) {
-        let (kind, name) = match of {
-            Configuration::Validating(name) => {
-                (ApiResource::erase::<ValidatingWebhookConfiguration>(&()), name)
-            }
-            Configuration::Mutating(name) => {
-                (ApiResource::erase::<MutatingWebhookConfiguration>(&()), name)
-            }
-        };
-        (Api::all_with(self.client.clone(), &kind), name)
+    fn secrets(&self) -> String {
+        format!("/api/v1/namespaces/{}/secrets", self.target.namespace)
     }
 
     fn secret_name(&self) -> String {
-        format!("{}/{}", self.target.namespace, self.target.secret)
+        format!("secret `{}/{}`", self.target.namespace, self.target.secret)
     }
 
-    fn failed(&self, did: &str, object: &str, error: Error) -> CertificateError {
-        let object = if object.contains('`') { object.to_owned() } else { format!("`{object}`") };
-        CertificateError::Api { what: format!("{object} cannot be {did}"), source: Box::new(error) }
+    /// What is wrong is not quoted: it may be the key.
+    fn decoded(&self, secret: &Value) -> Result<Secret, CertificateError> {
+        Secret::deserialize(secret).map_err(|_| CertificateError::Api {
+            what: self.secret_name(),
+            did: "read",
+            reason: "the answer is another".to_owned(),
+        })
+    }
+}
+
+impl Version {
+    fn of(secret: &Secret) -> Self {
+        Self::Read(secret.metadata.resource_version.clone().unwrap_or_default())
+    }
+}
+
+impl Configuration {
+    fn name(&self) -> &str {
+        match self {
+            Self::Validating(name) | Self::Mutating(name) => name,
+        }
+    }
+
+    fn path(&self) -> String {
+        let kind = match self {
+            Self::Validating(_) => "validatingwebhookconfigurations",
+            Self::Mutating(_) => "mutatingwebhookconfigurations",
+        };
+        format!("/apis/admissionregistration.k8s.io/v1/{kind}/{}", self.name())
     }
 }
 
@@ -297,18 +281,5 @@ impl ClientConfig {
         let host = self.url.as_deref().and_then(|url| url::Url::parse(url).ok());
         let host = host.as_ref().and_then(url::Url::host_str).map(|h| h.trim_matches(['[', ']']));
         service || host.is_some_and(|host| target.hosts.iter().any(|other| other == host))
-    }
-}
-
-fn manager() -> Option<String> {
-    Some(MANAGER.to_owned())
-}
-
-fn changed<T>(done: Result<T, Error>) -> Result<Change<T>, Error> {
-    match done {
-        Ok(done) => Ok(Change::Made(done)),
-        Err(Error::Api(status)) if status.code == 409 => Ok(Change::Conflict),
-        Err(Error::Api(status)) if status.code == 404 => Ok(Change::Absent),
-        Err(error) => Err(error),
     }
 }

@@ -15,10 +15,11 @@ mod files;
 mod issue;
 mod rotate;
 mod standing;
+mod wire;
 
 use std::time::Duration;
 
-pub use cluster::{Cluster, Configuration, Target};
+pub use cluster::{Configuration, Objects, Target};
 pub use files::refresh as refresh_files;
 pub use issue::{Issued, issue};
 pub use rotate::{Done, Outcome, rotate};
@@ -51,8 +52,8 @@ pub enum Renewal {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum CertificateError {
-    /// No name that a server can have.
-    #[error("`{0}` is no DNS name and no address; give the name that the server is called by")]
+    /// No name that a server or an object can have.
+    #[error("`{0}` is no name that a server or an object can have; give it as Kubernetes has it")]
     Name(String),
     /// The certificate cannot be made.
     #[error("a certificate for `{names}` cannot be made: {source}")]
@@ -63,19 +64,20 @@ pub enum CertificateError {
         source: rcgen::Error,
     },
     /// The API server could not be reached, or refused.
-    #[error("{what}; look at the address, the credentials and the rights of this account")]
+    #[error(
+        "{what} cannot be {did}: {reason}; look at the API server, and at the rights of this account"
+    )]
     Api {
-        /// What was tried.
+        /// The object.
         what: String,
-        /// What the client says.
-        source: Box<kube::Error>,
+        /// `read`, `written`.
+        did: &'static str,
+        /// What the API server says.
+        reason: String,
     },
-    /// The cluster is not found or cannot be spoken to.
-    #[error("no cluster to speak to: {0}; run it in a pod, or set KUBECONFIG")]
-    NoCluster(String),
     /// The Secret holds what this program did not put there.
     #[error(
-        "secret `{0}` holds a certificate that `ocisign certificate rotate` did not make; \
+        "{0} holds a certificate that `ocisign certificate rotate` did not make; \
          name another secret, or delete this one"
     )]
     Foreign(String),
@@ -87,7 +89,7 @@ pub enum CertificateError {
     Unrelated(String),
     /// Others change the same objects all the time.
     #[error("the objects were changed by others {0} times meanwhile; run it again")]
-    Contended(usize),
+    Contended(u32),
     /// The configurations did not appear in time.
     #[error("{0} did not appear in time; create it, then run this again")]
     Absent(String),
@@ -101,4 +103,18 @@ pub enum CertificateError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+/// An error with its causes, which not every text has in it.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        let more = cause.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = cause.source();
+    }
+    text
 }

@@ -5,12 +5,13 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::time::{Instant, sleep};
 
-use super::cluster::{Change, Held, Publication, Version};
+use super::cluster::{Held, Publication, Version};
 use super::standing::Standing;
-use super::{CertificateError, Cluster, Configuration, Renewal, Terms, issue};
+use super::wire::Change;
+use super::{CertificateError, Configuration, Objects, Renewal, Terms, issue};
 
 /// How often to begin anew where others change the same objects.
-const ATTEMPTS: usize = 8;
+const ATTEMPTS: u32 = 8;
 
 /// From one look for a configuration that is not there yet to the next.
 const LOOK: Duration = Duration::from_millis(500);
@@ -50,29 +51,36 @@ pub enum Done {
 /// [`CertificateError`]; what was done until then is completed by the next
 /// run.
 pub async fn rotate(
-    cluster: &Cluster,
+    objects: &Objects,
     terms: &Terms,
     renewal: Renewal,
     wait: Duration,
 ) -> Result<Outcome, CertificateError> {
-    let until = Instant::now() + wait;
+    let mut run = Run { objects, terms, renewal, replaced: None, until: Instant::now() + wait };
     let mut before = None;
-    for _ in 0..ATTEMPTS {
-        // what was asked for is done once, however often the rest is tried
-        let renewal = if before.is_some() { Renewal::WhenDue } else { renewal };
-        let run = Run { cluster, terms, now: Timestamp::now(), until };
-        match run.attempt(renewal).await? {
+    for attempt in 0..ATTEMPTS {
+        match run.attempt(Timestamp::now()).await? {
             Attempt::Done(outcome) => return Ok(outcome.after(before)),
             Attempt::Again(achieved) => before = before.or(achieved),
         }
+        sleep(pause(attempt, terms.settle)).await;
     }
     Err(CertificateError::Contended(ATTEMPTS))
 }
 
+/// A while in which another run can finish: longer each time, and not the
+/// same for all that wait.
+fn pause(attempt: u32, settle: Duration) -> Duration {
+    let longest = (settle + LOOK) * (attempt + 1);
+    longest.mul_f64(f64::from(Timestamp::now().subsec_nanosecond()) / 1e9)
+}
+
 struct Run<'a> {
-    cluster: &'a Cluster,
+    objects: &'a Objects,
     terms: &'a Terms,
-    now: Timestamp,
+    renewal: Renewal,
+    /// The certificate that was asked to be replaced, once it was read.
+    replaced: Option<String>,
     until: Instant,
 }
 
@@ -100,20 +108,23 @@ impl Outcome {
 }
 
 impl Run<'_> {
-    async fn attempt(&self, renewal: Renewal) -> Result<Attempt, CertificateError> {
-        let held = self.cluster.secret().await?;
-        let names = self.cluster.target.names();
-        let later = self.now + self.terms.renew_before;
-        match (held.material.standing(&names, self.now), held.material.standing(&names, later)) {
-            (Standing::Fails(why), _) => self.first(&held, &names, why).await,
+    async fn attempt(&mut self, now: Timestamp) -> Result<Attempt, CertificateError> {
+        let held = self.objects.secret().await?;
+        // what was asked for is done once, by whichever run
+        let replaced = self.replaced.get_or_insert_with(|| held.material.certificate.clone());
+        if *replaced != held.material.certificate {
+            self.renewal = Renewal::WhenDue;
+        }
+        let names = self.objects.target.names();
+        let later = now + self.terms.renew_before;
+        match (held.material.standing(&names, now), held.material.standing(&names, later)) {
+            (Standing::Fails(why), _) => self.first(&held, &names, now, why).await,
             (Standing::Holds { authority }, Standing::Fails(why)) => {
-                self.replace(&held, &names, &authority, why).await
+                self.replace(&held, &authority, now, why).await
             }
-            (Standing::Holds { authority }, Standing::Holds { .. }) => match renewal {
-                Renewal::Now => {
-                    self.replace(&held, &names, &authority, "asked for".to_owned()).await
-                }
-                Renewal::WhenDue => self.settle(&held, &authority).await,
+            (Standing::Holds { authority }, Standing::Holds { .. }) => match self.renewal {
+                Renewal::Now => self.replace(&held, &authority, now, "asked for".to_owned()).await,
+                Renewal::WhenDue => self.settle(&held, &authority, now).await,
             },
         }
     }
@@ -123,11 +134,12 @@ impl Run<'_> {
         &self,
         held: &Held,
         names: &[String],
+        now: Timestamp,
         why: String,
     ) -> Result<Attempt, CertificateError> {
-        let issued = issue(names, self.terms.valid_for, self.now)?;
+        let issued = issue(names, self.terms.valid_for, now)?;
         let authorities = [issued.authority.clone()];
-        let written = self.cluster.write(&held.version, &authorities, Some(&issued), self.now);
+        let written = self.objects.write(&held.version, &authorities, Some(&issued), now);
         let Change::Made(version) = written.await? else { return Ok(Attempt::Again(None)) };
         self.finish(&version, &authorities, Outcome::new(Done::Issued, why)).await
     }
@@ -136,14 +148,15 @@ impl Run<'_> {
     async fn replace(
         &self,
         held: &Held,
-        names: &[String],
         in_use: &str,
+        now: Timestamp,
         why: String,
     ) -> Result<Attempt, CertificateError> {
-        let issued = issue(names, self.terms.valid_for, self.now)?;
+        let names = self.objects.target.names();
+        let issued = issue(&names, self.terms.valid_for, now)?;
         let mut authorities = held.material.kept(in_use);
         authorities.push(issued.authority.clone());
-        let announced = self.cluster.write(&held.version, &authorities, None, self.now);
+        let announced = self.objects.write(&held.version, &authorities, None, now);
         let Change::Made(version) = announced.await? else { return Ok(Attempt::Again(None)) };
         let mut outcome = Outcome::new(Done::Rotated, why);
         // a configuration that is not there yet is nobody to wait for
@@ -151,25 +164,30 @@ impl Run<'_> {
             return Ok(Attempt::Again(None));
         }
         sleep(self.terms.settle).await;
-        let written = self.cluster.write(&version, &authorities, Some(&issued), self.now);
+        let written = self.objects.write(&version, &authorities, Some(&issued), now);
         let Change::Made(version) = written.await? else { return Ok(Attempt::Again(None)) };
         self.finish(&version, &authorities, outcome).await
     }
 
     /// Nothing is due: retires what was replaced long enough ago, and makes
     /// every configuration follow the Secret.
-    async fn settle(&self, held: &Held, in_use: &str) -> Result<Attempt, CertificateError> {
+    async fn settle(
+        &self,
+        held: &Held,
+        in_use: &str,
+        now: Timestamp,
+    ) -> Result<Attempt, CertificateError> {
         let all = &held.material.authorities;
         let (done, left) = match held.changed {
             _ if all.len() == 1 => (Done::Kept, None),
-            Some(changed) if self.now < changed + self.terms.overlap => (Done::Kept, None),
+            Some(changed) if now < changed + self.terms.overlap => (Done::Kept, None),
             Some(_) => (Done::Retired, Some(vec![in_use.to_owned()])),
             // no mark that can be read: the overlap begins now
             None => (Done::Kept, Some(all.clone())),
         };
         let outcome = Outcome::new(done, String::new());
         let Some(left) = left else { return self.finish(&held.version, all, outcome).await };
-        let written = self.cluster.write(&held.version, &left, None, self.now);
+        let written = self.objects.write(&held.version, &left, None, now);
         let Change::Made(version) = written.await? else { return Ok(Attempt::Again(None)) };
         self.finish(&version, &left, outcome).await
     }
@@ -184,7 +202,7 @@ impl Run<'_> {
         mut outcome: Outcome,
     ) -> Result<Attempt, CertificateError> {
         let published = self.publish(authorities, self.until, &mut outcome).await?;
-        let overtaken = self.cluster.secret().await?.version != *version;
+        let overtaken = self.objects.secret().await?.version != *version;
         Ok(match published {
             Published::Everywhere if !overtaken => Attempt::Done(outcome),
             Published::Everywhere | Published::Conflict => {
@@ -202,9 +220,9 @@ impl Run<'_> {
         until: Instant,
         outcome: &mut Outcome,
     ) -> Result<Published, CertificateError> {
-        for configuration in &self.cluster.target.configurations {
+        for configuration in &self.objects.target.configurations {
             loop {
-                match self.cluster.publish(configuration, authorities).await? {
+                match self.objects.publish(configuration, authorities).await? {
                     Change::Made(Publication::Already) => {}
                     Change::Made(Publication::Changed) => {
                         outcome.changed.push(configuration.clone());

@@ -33,6 +33,7 @@ use crate::store::StoreError;
 use crate::store::auth::Credentials;
 
 pub use cluster::{Cluster, ClusterError};
+pub(super) use name::is_name;
 
 /// Reads the credentials of pods from their cluster.
 pub struct PullSecrets {

@@ -5,7 +5,7 @@ const LONGEST: usize = 253;
 
 /// Whether an object can have this name: a subdomain of RFC 1123. An object
 /// review may say anything, and what is no name would be another path.
-pub(super) fn is_name(text: &str) -> bool {
+pub(in crate::webhook) fn is_name(text: &str) -> bool {
     let inner = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let label = |label: &str| {
         let bytes = label.as_bytes();

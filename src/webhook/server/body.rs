@@ -1,6 +1,7 @@
 //! Bodies: bounded one by one and all together, and not waited for long.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::{Bytes, BytesMut};
@@ -15,16 +16,22 @@ use crate::limits::Limits;
 /// What one permit of the budget stands for.
 const UNIT: usize = 1 << 10;
 
-/// Memory for bodies.
+/// From how many bytes on a body counts as large. A usual one is smaller.
+pub(super) const LARGE: usize = 64 << 10;
+
+/// Memory for bodies: a third for those that are not large, so that large
+/// ones cannot keep them out.
 pub(super) struct Budget {
-    units: Arc<Semaphore>,
-    each: u64,
+    small: Arc<Semaphore>,
+    large: Arc<Semaphore>,
+    each: usize,
+    patience: Duration,
 }
 
 /// A body, and its share of the budget for as long as it is held.
 pub(super) struct Held {
     pub(super) bytes: Bytes,
-    _share: Option<OwnedSemaphorePermit>,
+    _share: Vec<OwnedSemaphorePermit>,
 }
 
 /// Why there is no body.
@@ -67,13 +74,21 @@ impl Refusal {
 impl Budget {
     /// As the limits say.
     pub(super) fn new(limits: &Limits) -> Self {
-        let total = usize::try_from(limits.reviews_bytes).unwrap_or(usize::MAX);
-        let units = (total / UNIT).clamp(1, Semaphore::MAX_PERMITS);
-        Self { units: Arc::new(Semaphore::new(units)), each: limits.review_bytes }
+        let bytes = |bytes: u64| usize::try_from(bytes).unwrap_or(usize::MAX);
+        let each = bytes(limits.review_bytes);
+        let small = bytes(limits.reviews_bytes / 3).max(LARGE);
+        let large = bytes(limits.reviews_bytes).saturating_sub(small).max(each);
+        let units = |bytes: usize| bytes.div_ceil(UNIT).min(Semaphore::MAX_PERMITS);
+        Self {
+            small: Arc::new(Semaphore::new(units(small))),
+            large: Arc::new(Semaphore::new(units(large))),
+            each,
+            patience: limits.body_timeout,
+        }
     }
 
-    /// Reads a body until `deadline`. What has arrived counts, not what was
-    /// announced: announcing is free for an attacker.
+    /// Reads a body. A large one has all of its room before it is read, so
+    /// that two of them never wait for each other.
     pub(super) async fn read(
         &self,
         headers: &HeaderMap,
@@ -82,21 +97,30 @@ impl Budget {
     ) -> Result<Held, Refusal> {
         let announced = headers.get(CONTENT_LENGTH).and_then(|value| value.to_str().ok());
         let announced = announced.and_then(|text| text.parse::<u64>().ok());
-        if announced.is_some_and(|length| length > self.each) {
-            return Err(Refusal::TooLarge);
+        let announced = match announced.map(usize::try_from) {
+            Some(Ok(length)) if length <= self.each => length,
+            Some(_) => return Err(Refusal::TooLarge),
+            // it may become as large as it likes
+            None => self.each,
+        };
+        let mut held = Held { bytes: Bytes::new(), _share: Vec::new() };
+        let large = announced > LARGE;
+        if large {
+            held._share.push(share(&self.large, announced, deadline).await?);
         }
+        let deadline = deadline.min(Instant::now() + self.patience);
         let mut chunks = body.into_data_stream();
-        let mut held = Held { bytes: Bytes::new(), _share: None };
         let mut rest = BytesMut::new();
         loop {
             let next = timeout_at(deadline, chunks.next()).await.map_err(|_| Refusal::Slow)?;
             let Some(chunk) = next else { break };
             let chunk = chunk.map_err(|_| Refusal::Broken)?;
-            if (held.bytes.len() + rest.len() + chunk.len()) as u64 > self.each {
+            if held.bytes.len() + rest.len() + chunk.len() > announced {
                 return Err(Refusal::TooLarge);
             }
-            let share = timeout_at(deadline, self.share(chunk.len())).await;
-            held.take(share.map_err(|_| Refusal::Busy)??);
+            if !large {
+                held._share.push(share(&self.small, chunk.len(), deadline).await?);
+            }
             match held.bytes.is_empty() && rest.is_empty() {
                 // most bodies are one chunk, which needs no copy
                 true => held.bytes = chunk,
@@ -108,19 +132,17 @@ impl Budget {
         }
         Ok(held)
     }
-
-    async fn share(&self, bytes: usize) -> Result<OwnedSemaphorePermit, Refusal> {
-        let units = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Refusal::TooLarge)?;
-        Arc::clone(&self.units).acquire_many_owned(units).await.map_err(|_| Refusal::Busy)
-    }
 }
 
-impl Held {
-    fn take(&mut self, more: OwnedSemaphorePermit) {
-        match &mut self._share {
-            Some(share) => share.merge(more),
-            None => self._share = Some(more),
-        }
+async fn share(
+    units: &Arc<Semaphore>,
+    bytes: usize,
+    deadline: Instant,
+) -> Result<OwnedSemaphorePermit, Refusal> {
+    let wanted = u32::try_from(bytes.div_ceil(UNIT)).map_err(|_| Refusal::TooLarge)?;
+    match timeout_at(deadline, Arc::clone(units).acquire_many_owned(wanted)).await {
+        Ok(Ok(permit)) => Ok(permit),
+        Ok(Err(_)) | Err(_) => Err(Refusal::Busy),
     }
 }
 

@@ -1,44 +1,91 @@
 //! The images of one review, each judged once, several at a time.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::{StreamExt as _, stream};
 use tokio::time::{Instant, timeout_at};
 
 use super::App;
+use crate::engine;
 use crate::gate::{Answer, Keyring, Origin, Question, Undecided};
-use crate::image::Reference;
 use crate::policy::Decision;
+use crate::webhook::PodAccess;
 use crate::webhook::metrics::VerdictLabels;
+use crate::webhook::review::Inquiry;
 
-/// What became of one image.
+/// What became of one question.
 #[derive(Debug, Clone)]
 pub(super) struct Judged {
     pub(super) outcome: Result<Answer, Undecided>,
-    pub(super) took: std::time::Duration,
+    pub(super) took: Duration,
 }
 
+/// Credentials by who has them, or why they cannot be had.
+type Keyrings<'a> = BTreeMap<&'a PodAccess, Result<Option<Keyring>, Undecided>>;
+
 impl App {
-    /// Judges every reference, in their order. What is not decided by
-    /// `deadline` is undecided; the others keep their verdicts.
+    /// Judges what is asked, in its order. What is not decided by `deadline`
+    /// is undecided; the others keep their verdicts.
     pub(super) async fn judge(
         &self,
-        references: Vec<Reference>,
-        keyring: Option<&Keyring>,
+        namespace: &str,
+        inquiries: &[Inquiry<'_>],
         deadline: Instant,
     ) -> Vec<Judged> {
-        let one = |reference: Reference| async move {
-            let began = Instant::now();
-            let patience = deadline.saturating_duration_since(began);
-            let keyring = keyring.cloned();
-            let question = Question { reference, depth: self.settings.depth, keyring, patience };
-            // the gate keeps to the patience; this holds it to it
-            let outcome = timeout_at(deadline, self.gate.judge(&question)).await;
-            let outcome = outcome.unwrap_or(Err(Undecided::Deadline(patience)));
-            self.metrics.verdicts.get_or_create(&labels(&outcome)).inc();
-            Judged { outcome, took: began.elapsed() }
+        // one policy for the whole review, whatever replaces it meanwhile
+        let engine = &self.gate.engine();
+        let keyrings = &self.keyrings(namespace, inquiries, deadline).await;
+        let one = |inquiry: &Inquiry<'_>| {
+            let keyring = keyrings.get(inquiry.access).cloned().unwrap_or(Ok(None));
+            let reference = inquiry.reference.clone();
+            async move {
+                let began = Instant::now();
+                let patience = deadline.saturating_duration_since(began);
+                let depth = self.settings.depth;
+                let outcome = match keyring {
+                    Err(why) => Err(why),
+                    Ok(keyring) => {
+                        let question = Question { reference, depth, keyring, patience };
+                        // the gate keeps to the patience; this holds it to it
+                        let asked =
+                            timeout_at(deadline, self.gate.judge_by(engine, &question)).await;
+                        asked.unwrap_or(Err(Undecided::Deadline(patience)))
+                    }
+                };
+                self.metrics.verdicts.get_or_create(&labels(&outcome)).inc();
+                Judged { outcome, took: began.elapsed() }
+            }
         };
         let at_once = self.limits.review_parallel.max(1);
-        stream::iter(references).map(one).buffered(at_once).collect().await
+        stream::iter(inquiries.iter().map(one)).buffered(at_once).collect().await
+    }
+
+    /// The credentials of each pod spec, which is one but in custom resources.
+    async fn keyrings<'a>(
+        &self,
+        namespace: &str,
+        inquiries: &[Inquiry<'a>],
+        deadline: Instant,
+    ) -> Keyrings<'a> {
+        let mut keyrings = Keyrings::new();
+        let Some(keychain) = &self.keychain else { return keyrings };
+        for Inquiry { access, .. } in inquiries {
+            if keyrings.contains_key(access) {
+                continue;
+            }
+            let patience = deadline.saturating_duration_since(Instant::now());
+            let found = timeout_at(deadline, keychain.keyring(namespace, access)).await;
+            let found = match found {
+                Ok(found) => {
+                    found.map_err(|e| Undecided::Failed(Arc::new(engine::Error::Store(e))))
+                }
+                Err(_) => Err(Undecided::Deadline(patience)),
+            };
+            keyrings.insert(access, found);
+        }
+        keyrings
     }
 }
 
@@ -67,8 +114,8 @@ pub(super) fn words(
             (decision, verdict.row.as_str(), origin)
         }
         Err(Undecided::Deadline(_)) => ("undecided", "deadline", "none"),
+        Err(Undecided::Failed(_)) => ("undecided", "failed", "none"),
         Err(Undecided::Busy(_)) => ("undecided", "busy", "none"),
         Err(Undecided::Lost) => ("undecided", "lost", "none"),
-        Err(Undecided::Failed(_)) => ("undecided", "failed", "none"),
     }
 }

@@ -9,6 +9,7 @@ mod admit;
 mod body;
 mod connections;
 mod judge;
+mod record;
 mod routes;
 mod serve;
 mod signals;
@@ -27,18 +28,17 @@ use tokio::sync::{Notify, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::timeout;
 
-use self::admit::Table;
-pub use self::admit::{Mode, Pinning};
 use self::body::Budget;
 use self::connections::Connections;
 use self::serve::{Door, Room};
 pub use self::signals::obey_signals;
 use self::take::{Refused, Watch};
 use super::log::{Log, LogLevel, Writing};
-use super::metrics::Metrics;
+use super::metrics::{GateMetrics, Metrics};
+use super::review::{Options, Table};
 use super::tls::TlsFiles;
 use super::{Error, Keychain};
-use crate::gate::{Gate, Places};
+use crate::gate::{self, Gate, Places};
 use crate::image::Depth;
 use crate::limits::Limits;
 
@@ -57,10 +57,8 @@ pub struct Settings {
     pub resources: Option<PathBuf>,
     /// How deep images are recomputed; the policy may ask for more.
     pub depth: Depth,
-    /// Whether a denial denies.
-    pub mode: Mode,
-    /// Which references may be admitted by `/validate`.
-    pub pinning: Pinning,
+    /// How reviews are answered.
+    pub options: Options,
     /// How long to take for an answer where the request does not say.
     pub timeout: Duration,
     /// How often the files are looked at.
@@ -72,6 +70,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Which decisions are logged.
     pub log: LogLevel,
+    /// How long verdicts are remembered, and by which clock.
+    pub gate: gate::Settings,
     /// All bounds.
     pub limits: Limits,
 }
@@ -107,6 +107,8 @@ enum Phase {
     LameDuck,
     /// It takes no connection any more and finishes what it began.
     Draining,
+    /// It ends what is left.
+    Over,
 }
 
 /// What all requests share.
@@ -122,6 +124,7 @@ struct App {
     look: Notify,
     budget: Budget,
     reviews: Semaphore,
+    large: Semaphore,
     connections: Arc<Connections>,
     metrics: Arc<Metrics>,
     log: Log,
@@ -148,9 +151,10 @@ impl Server {
             None => None,
         };
         let dropped = metrics.log_dropped.clone();
+        let observer = Arc::new(GateMetrics(Arc::clone(&metrics)));
         let (log, writing) = Log::start(log, settings.log, limits.log_lines, dropped)?;
         let app = App {
-            gate: Gate::new(first.engine, places),
+            gate: Gate::with(first.engine, places, settings.gate.clone(), observer),
             keychain,
             tls: watch::Sender::new(Arc::clone(&first.identity.config)),
             table: RwLock::new(Arc::new(first.table)),
@@ -159,6 +163,7 @@ impl Server {
             look: Notify::new(),
             budget: Budget::new(&limits),
             reviews: Semaphore::new(limits.reviews),
+            large: Semaphore::new(1),
             connections: Arc::new(Connections::new(limits.connections, Arc::clone(&metrics))),
             metrics,
             log,
@@ -235,6 +240,7 @@ impl Control {
             *phase = match phase {
                 Phase::Serving => Phase::LameDuck,
                 Phase::LameDuck | Phase::Draining => Phase::Draining,
+                Phase::Over => Phase::Over,
             };
         });
     }
@@ -276,7 +282,10 @@ impl App {
         self.phase.send_replace(Phase::Draining);
         match timeout(self.settings.drain, self.connections.all_ended()).await {
             Ok(()) => Ended::Finished,
-            Err(_) => Ended::CutShort,
+            Err(_) => {
+                self.phase.send_replace(Phase::Over);
+                Ended::CutShort
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use axum::routing::{get, post};
 use http::StatusCode;
 use http::header::CONTENT_TYPE;
 
-use super::admit::{mutate, validate};
+use super::admit::{post_mutate, post_validate};
 use super::{App, Phase};
 use crate::report::visible;
 use crate::webhook::metrics;
@@ -18,8 +18,8 @@ use crate::webhook::metrics;
 /// Everything, for API servers.
 pub(super) fn all(app: Arc<App>) -> Router {
     Router::new()
-        .route("/validate", post(validate))
-        .route("/mutate", post(mutate))
+        .route("/validate", post(post_validate))
+        .route("/mutate", post(post_mutate))
         .merge(looks())
         .fallback(nothing)
         .with_state(app)
@@ -51,7 +51,7 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
             text.push_str("ready\n");
             StatusCode::OK
         }
-        Phase::LameDuck | Phase::Draining => {
+        Phase::LameDuck | Phase::Draining | Phase::Over => {
             text.push_str("ending\n");
             StatusCode::SERVICE_UNAVAILABLE
         }
@@ -66,6 +66,9 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn scrape(State(app): State<Arc<App>>) -> Response {
+    let load = app.gate.load();
+    app.metrics.verifications.set(i64::try_from(load.verifications).unwrap_or(i64::MAX));
+    app.metrics.remembered.set(i64::try_from(load.verdicts).unwrap_or(i64::MAX));
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 

@@ -58,7 +58,7 @@ impl Door {
         let Self { listener, room } = self;
         let http = Arc::new(Http::new(&room.limits));
         let mut phase = room.phase.clone();
-        let mut drained = pin!(draining(&mut phase));
+        let mut drained = pin!(reached(&mut phase, Phase::Draining));
         loop {
             // room is made when somebody comes, not before
             let next = async {
@@ -93,8 +93,9 @@ impl Room {
         let _ = stream.set_nodelay(true);
         let slot = Arc::new(slot);
         let (metrics, limits) = (Arc::clone(&self.metrics), Arc::clone(&self.limits));
-        let ended = Arc::clone(&slot);
+        let (ended, mut phase) = (Arc::clone(&slot), self.phase.clone());
         tokio::select! {
+            () = reached(&mut phase, Phase::Over) => {}
             () = self.speak(stream, slot, &http) => {}
             cut = ended.cut(&limits) => metrics.cut(cut.as_str()),
         }
@@ -163,15 +164,15 @@ async fn serve<S>(
     tokio::select! {
         // what a client breaks off is its own matter
         _ = &mut speaking => return,
-        () = draining(&mut phase) => speaking.as_mut().graceful_shutdown(),
+        () = reached(&mut phase, Phase::Draining) => speaking.as_mut().graceful_shutdown(),
     }
     let _ = speaking.await;
 }
 
-/// Waits until the server drains.
-async fn draining(phase: &mut watch::Receiver<Phase>) {
+/// Waits until the server is so far.
+async fn reached(phase: &mut watch::Receiver<Phase>, far: Phase) {
     // an end of the sender is an end of the server
-    let _ = phase.wait_for(|phase| *phase >= Phase::Draining).await;
+    let _ = phase.wait_for(|phase| *phase >= far).await;
 }
 
 /// The two versions of HTTP, with their bounds.

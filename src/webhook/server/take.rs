@@ -4,12 +4,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
 
-use super::admit::{Table, TableFile};
 use super::{App, Settings};
 use crate::engine::Engine;
 use crate::webhook::Error;
 use crate::webhook::metrics::{PolicyLabels, ResultLabel};
-use crate::webhook::reload::{CertificateFiles, Look, PolicyFiles, Watched};
+use crate::webhook::reload::{CertificateFiles, Look, PolicyFiles, TableFile, Watched};
+use crate::webhook::review::Table;
 use crate::webhook::tls::Identity;
 
 /// Everything that is read from files while the server runs.
@@ -47,7 +47,7 @@ impl Watch {
         let (policy, engine) = Watched::first(policy)?;
         let (certificate, identity) = Watched::first(files)?;
         let (resources, table) = match &settings.resources {
-            None => (None, Table::default()),
+            None => (None, Table::built_in(limits)),
             Some(path) => {
                 let file = TableFile { path: path.clone(), limits: limits.clone() };
                 let (watched, table) = Watched::first(file)?;
