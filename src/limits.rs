@@ -133,14 +133,15 @@ pub struct Limits {
     /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
-    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    /// ten thousand; a hostile one takes 600 bytes of memory for each while
+    /// its images are looked for.
     pub review_values: usize,
-    /// Images of one object, and pull secrets of one pod. Each image is a
-    /// question within one deadline, and a pod of a hundred containers is
-    /// unheard of.
+    /// Images of one object. Each is a question within one deadline, and a
+    /// pod of a hundred containers is unheard of.
     pub review_images: usize,
-    /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
-    /// 40 KiB, so this is hundreds; further ones wait.
+    /// Bodies of AdmissionReviews in memory at once, until they are read. A
+    /// third is for those of up to 64 KiB, as nearly all are; further ones
+    /// wait.
     pub reviews_bytes: u64,
     /// AdmissionReviews being answered at once; further ones wait.
     pub reviews: usize,
@@ -239,7 +240,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             review_values: 100_000,
             review_images: 256,
-            reviews_bytes: 16 * MIB,
+            reviews_bytes: 24 * MIB,
             reviews: 256,
             review_parallel: 8,
             connections: 512,

@@ -15,7 +15,6 @@ mod parse;
 mod plan;
 mod pod;
 mod respond;
-mod shallow;
 mod table;
 mod tell;
 mod told;

@@ -1,16 +1,16 @@
 //! The request of an AdmissionReview (admission.k8s.io/v1), read strictly.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 use crate::image::json;
 use crate::limits::Limits;
 use crate::report::escaped;
 
 use super::kinds::{DryRun, GroupVersionKind, GroupVersionResource, Operation};
-use super::shallow::{self, Shallow};
+use super::object::twin_in;
 
 /// The one version that is spoken.
 pub(super) const API_VERSION: &str = "admission.k8s.io/v1";
@@ -35,9 +35,6 @@ const REQUEST: &[&str] = &[
 ];
 const GROUP: &[&str] = &["group", "version", "kind", "resource"];
 
-/// How deep the envelope goes: root, request, kind.
-const DEPTH: usize = 3;
-
 /// Longest uid that is answered. The API server sends UUIDs.
 const UID: usize = 128;
 /// Longest other text of the envelope. Names in Kubernetes have 253
@@ -45,7 +42,7 @@ const UID: usize = 128;
 const NAME: usize = 253;
 
 /// A request of the API server to judge one object.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Review {
     /// What the answer must repeat.
@@ -72,9 +69,10 @@ pub struct Review {
     pub operation: Operation,
     /// Whether nothing will be stored.
     pub dry_run: DryRun,
-    /// All of it, checked. The objects are decoded when they are looked at
-    /// and not kept: decoded they can take a hundred times the memory.
-    pub(super) body: Vec<u8>,
+    /// The object to be stored.
+    pub object: Option<Value>,
+    /// The object that is stored now.
+    pub old_object: Option<Value>,
 }
 
 impl fmt::Debug for Review {
@@ -111,13 +109,15 @@ impl Review {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, BadReview> {
         bounded(bytes, limits).map_err(|reason| BadReview { uid: None, reason })?;
         let checked = json::scan(bytes, &[], limits.json_depth).map_err(|e| e.to_string());
-        let read = checked
-            .and_then(|()| few_values(bytes, limits))
-            .and_then(|()| shallow::read(bytes, DEPTH).map_err(|e| e.to_string()))
-            .and_then(|root| Fields::of(root, ROOT, ""))
-            .and_then(Fields::request)
-            .and_then(|request| request.review(bytes));
-        read.map_err(|reason| BadReview { uid: uid_alone(bytes), reason })
+        if let Err(reason) = checked.and_then(|()| few_values(bytes, limits)) {
+            return Err(BadReview { uid: uid_alone(bytes), reason });
+        }
+        let root: Value = serde_json::from_slice(bytes)
+            .map_err(|e| BadReview { uid: None, reason: e.to_string() })?;
+        let request = request_of(root).map_err(|reason| BadReview { uid: None, reason })?;
+        let uid = uid(&request).map_err(|reason| BadReview { uid: None, reason })?;
+        let read = Fields(request).review(uid.clone());
+        read.map_err(|reason| BadReview { uid: Some(uid), reason })
     }
 }
 
@@ -173,45 +173,48 @@ fn is_uid(uid: &str) -> bool {
     (1..=UID).contains(&uid.len()) && uid.bytes().all(|b| b.is_ascii_graphic())
 }
 
-/// The fields of one level, to be taken one by one.
-struct Fields<'a> {
-    at: &'a str,
-    map: BTreeMap<String, Shallow>,
+fn request_of(root: Value) -> Result<Map<String, Value>, String> {
+    let Value::Object(mut root) = root else {
+        return Err("a review is a JSON object; send an AdmissionReview".to_owned());
+    };
+    no_twin(&root, ROOT, "")?;
+    for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
+        if root.get(key).and_then(Value::as_str) != Some(want) {
+            return Err(format!("`{key}` is not `{want}`; register the webhook for that version"));
+        }
+    }
+    match root.remove("request") {
+        Some(Value::Object(request)) => {
+            no_twin(&request, REQUEST, "/request")?;
+            Ok(request)
+        }
+        _ => Err("the review has no `request`; send what an API server sends".to_owned()),
+    }
 }
 
-impl<'a> Fields<'a> {
-    /// The fields of what must be an object, without a key that differs from
-    /// one of `known` in case only.
-    fn of(value: Shallow, known: &[&str], at: &'a str) -> Result<Self, String> {
-        let Shallow::Object(map) = value else { return Err(format!("`{at}` is no object")) };
-        match map.keys().find_map(|key| Some((key, json::twin(key, known)?))) {
-            None => Ok(Self { at, map }),
-            Some((key, known)) => {
-                let key = escaped(key);
-                Err(format!("`{key}` at `{at}` differs from `{known}` in case only; spell it so"))
-            }
+fn no_twin(map: &Map<String, Value>, known: &[&str], at: &str) -> Result<(), String> {
+    match twin_in(map, known) {
+        None => Ok(()),
+        Some((key, known)) => {
+            Err(format!("`{}` at `{at}` differs from `{known}` in case only", escaped(key)))
         }
     }
+}
 
-    fn request(mut self) -> Result<Self, String> {
-        for (key, want) in [("apiVersion", API_VERSION), ("kind", KIND)] {
-            if self.word(key)?.as_deref() != Some(want) {
-                return Err(format!(
-                    "`{key}` is not `{want}`; register the webhook for that version"
-                ));
-            }
-        }
-        match self.take("request") {
-            Some(request) => Fields::of(request, REQUEST, "/request"),
-            None => Err("the review has no `request`; send what an API server sends".to_owned()),
-        }
+fn uid(request: &Map<String, Value>) -> Result<String, String> {
+    match request.get("uid").and_then(Value::as_str) {
+        Some(uid) if is_uid(uid) => Ok(uid.to_owned()),
+        _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
     }
+}
 
-    fn review(mut self, body: &[u8]) -> Result<Review, String> {
-        self.object("object")?;
-        self.object("oldObject")?;
-        Ok(Review {
-            uid: self.uid()?,
+/// The fields of a request, taken one by one.
+struct Fields(Map<String, Value>);
+
+impl Fields {
+    fn review(mut self, uid: String) -> Result<Review, String> {
+        let review = Review {
+            uid,
             kind: self.kind("kind")?.ok_or("`/request/kind` is missing")?,
             resource: self.resource("resource")?.ok_or("`/request/resource` is missing")?,
             sub_resource: self.word("subResource")?,
@@ -223,30 +226,20 @@ impl<'a> Fields<'a> {
             user: self.user(),
             operation: self.operation()?,
             dry_run: self.dry_run()?,
-            body: body.to_vec(),
-        })
+            object: self.object("object")?,
+            old_object: self.object("oldObject")?,
+        };
+        Ok(review)
     }
 
-    /// A field; `None` where it is missing or null.
-    fn take(&mut self, key: &str) -> Option<Shallow> {
-        self.map.remove(key).filter(|value| *value != Shallow::Null)
-    }
-
-    /// A short text; `None` where it is missing, null or empty.
+    /// A text; `None` where it is missing, null or empty.
     fn word(&mut self, key: &str) -> Result<Option<String>, String> {
-        match self.take(key) {
-            None => Ok(None),
-            Some(Shallow::Text(text)) if text.len() <= NAME => {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(Value::String(text)) if text.len() <= NAME => {
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
-            Some(_) => Err(format!("`{}/{key}` is no text of at most {NAME} characters", self.at)),
-        }
-    }
-
-    fn uid(&mut self) -> Result<String, String> {
-        match self.word("uid")? {
-            Some(uid) if is_uid(&uid) => Ok(uid),
-            _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
+            Some(_) => Err(format!("`/request/{key}` is no text of at most {NAME} characters")),
         }
     }
 
@@ -276,17 +269,17 @@ impl<'a> Fields<'a> {
     }
 
     fn dry_run(&mut self) -> Result<DryRun, String> {
-        match self.take("dryRun") {
-            None | Some(Shallow::Bool(false)) => Ok(DryRun::No),
-            Some(Shallow::Bool(true)) => Ok(DryRun::Yes),
+        match self.0.remove("dryRun") {
+            None | Some(Value::Null | Value::Bool(false)) => Ok(DryRun::No),
+            Some(Value::Bool(true)) => Ok(DryRun::Yes),
             Some(_) => Err("`/request/dryRun` is neither true nor false".to_owned()),
         }
     }
 
-    /// Looks whether what is there is an object; what is in it comes later.
-    fn object(&mut self, key: &str) -> Result<(), String> {
-        match self.take(key) {
-            None | Some(Shallow::Object(_)) => Ok(()),
+    fn object(&mut self, key: &str) -> Result<Option<Value>, String> {
+        match self.0.remove(key) {
+            None | Some(Value::Null) => Ok(None),
+            Some(object @ Value::Object(_)) => Ok(Some(object)),
             Some(_) => Err(format!("`/request/{key}` is no object")),
         }
     }
@@ -305,13 +298,19 @@ impl<'a> Fields<'a> {
 
     /// Group, version, and what `last` is called; only the group may be empty.
     fn group(&mut self, key: &str, last: &str) -> Result<Option<[String; 3]>, String> {
-        let Some(value) = self.take(key) else { return Ok(None) };
+        let map = match self.0.remove(key) {
+            None | Some(Value::Null) => return Ok(None),
+            Some(Value::Object(map)) => map,
+            Some(_) => return Err(format!("`/request/{key}` is no object")),
+        };
         let at = format!("/request/{key}");
-        let mut inner = Fields::of(value, GROUP, &at)?;
-        match (inner.word("group")?, inner.word("version")?, inner.word(last)?) {
-            (group, Some(version), Some(name)) => {
-                Ok(Some([group.unwrap_or_default(), version, name]))
-            }
+        no_twin(&map, GROUP, &at)?;
+        let mut inner = Self(map);
+        let mut take =
+            |part: &str| inner.word(part).map_err(|_| format!("`{at}/{part}` is no name"));
+        let (group, version, name) = (take("group")?, take("version")?, take(last)?);
+        match (version, name) {
+            (Some(version), Some(name)) => Ok(Some([group.unwrap_or_default(), version, name])),
             _ => Err(format!("`{at}` names no version or no {last}")),
         }
     }

@@ -7,7 +7,6 @@ use crate::image::Reference;
 use crate::webhook::PodAccess;
 
 use super::respond::Judged;
-use super::shallow;
 use super::{Change, Operation, Review, Table, Unreadable, Use};
 
 /// Subresources of pods that carry no image: their object is no pod, or the
@@ -72,21 +71,14 @@ impl Review {
         if let Some(nothing) = self.nothing()? {
             return Ok(Plan { uses: Vec::new(), kept: Vec::new(), nothing: Some(nothing) });
         }
-        let unreadable = |e: serde_json::Error| Unreadable::new(e.to_string());
-        let object = shallow::object(&self.body).map_err(unreadable)?;
-        if object.is_null() {
-            let why = "the request carries no object; send what an API server sends";
-            return Err(Unreadable::new(why));
-        }
-        let mut uses = table.find(&self.kind, &object)?;
-        drop(object);
-        let old = match self.operation {
-            // an old object that is missing or cannot be read vouches for nothing
-            Operation::Update => shallow::old_object(&self.body)
-                .map_err(unreadable)
-                .and_then(|old| table.find(&self.kind, &old))
-                .unwrap_or_default(),
-            Operation::Create | Operation::Delete | Operation::Connect => Vec::new(),
+        let object = self.object.as_ref().ok_or_else(|| {
+            Unreadable::new("the request carries no object; send what an API server sends")
+        })?;
+        let mut uses = table.find(&self.kind, object)?;
+        let old = match (self.operation, &self.old_object) {
+            // an old object that cannot be read vouches for nothing
+            (Operation::Update, Some(old)) => table.find(&self.kind, old).unwrap_or_default(),
+            _ => Vec::new(),
         };
         compare(&mut uses, &old);
         let (kept, uses) = uses.into_iter().partition(stays);
