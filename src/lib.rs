@@ -40,7 +40,7 @@
     allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)
 )]
 
-#[cfg(feature = "gate")]
+#[cfg(feature = "webhook")]
 pub mod audit;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -129,8 +129,8 @@ pub struct Limits {
     /// Longest wait for one answer of the Kubernetes API: half of what the API
     /// server waits for a webhook by default.
     pub cluster_timeout: Duration,
-    /// One AdmissionReview. A request to the API server has 3 MiB at most; an
-    /// update brings the old object too.
+    /// One AdmissionReview. The API server takes objects of 3 MiB, and a
+    /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
     /// ten thousand; a hostile one takes 600 bytes of memory for each while

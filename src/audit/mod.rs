@@ -13,6 +13,7 @@
 
 mod book;
 mod cause;
+mod cluster;
 #[cfg(feature = "cli")]
 mod junit;
 mod lines;
@@ -29,11 +30,12 @@ mod tally;
 
 pub use book::{Book, Entry};
 pub use cause::{Cause, Class};
+pub use cluster::from_cluster;
 #[cfg(feature = "cli")]
 pub use junit::junit;
 pub use list::{ListError, read_list};
 pub use log::{Header, Input, Log, LogError, Unlisted, Writer};
-pub use plan::{Item, Name, Plan, PlanError, User, Users};
+pub use plan::{Access, Item, Name, Plan, PlanError, User, Users};
 pub use record::Record;
 pub use run::{End, Options, run};
 pub use sarif::sarif;

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,6 +10,7 @@ use super::Shard;
 use crate::image::Reference;
 use crate::limits::Limits;
 use crate::report::escaped;
+use crate::webhook::PodAccess;
 
 /// Users kept of one image; the others are counted.
 const USERS: usize = 50;
@@ -130,6 +132,26 @@ impl Name {
     }
 }
 
+/// The credentials that a pod names for its images.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Access {
+    /// The pod's namespace.
+    pub namespace: String,
+    /// What its spec says.
+    pub of: Arc<PodAccess>,
+}
+
+impl Access {
+    /// Whether this one is asked before `other`: one that names secrets, and
+    /// of two the same in whatever order they came.
+    fn outranks(&self, other: &Self) -> bool {
+        let rank = |access: &Self| {
+            (access.of.pull_secrets.is_empty(), access.namespace.clone(), Arc::clone(&access.of))
+        };
+        rank(self) < rank(other)
+    }
+}
+
 /// One image to ask about.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Item {
@@ -139,6 +161,8 @@ pub struct Item {
     pub users: Users,
     /// The first line of the list that names it.
     pub line: Option<u64>,
+    /// Whose credentials are used, beside those of whoever audits.
+    pub access: Option<Access>,
 }
 
 /// Why a plan is too large.
@@ -179,8 +203,12 @@ impl Plan {
         if !self.items.contains_key(&key) && self.items.len() >= self.most {
             return Err(PlanError::TooMany(self.most));
         }
-        let item =
-            self.items.entry(key).or_insert_with(|| Item { name, users: Users::default(), line });
+        let item = self.items.entry(key).or_insert_with(|| Item {
+            name,
+            users: Users::default(),
+            line,
+            access: None,
+        });
         item.line = item.line.or(line);
         for user in users {
             let before = item.users.named.len();
@@ -189,6 +217,30 @@ impl Plan {
                 false => item.users.more = item.users.more.saturating_add(1),
             }
             self.users += item.users.named.len() - before;
+        }
+        Ok(())
+    }
+
+    /// Notes the credentials of one of an image's users.
+    pub fn grant(&mut self, key: &str, access: Access) {
+        let Some(item) = self.items.get_mut(key) else { return };
+        if item.access.as_ref().is_none_or(|other| access.outranks(other)) {
+            item.access = Some(access);
+        }
+    }
+
+    /// Adds the images of another plan.
+    ///
+    /// # Errors
+    /// [`PlanError`] where there are too many.
+    pub fn absorb(&mut self, other: Self) -> Result<(), PlanError> {
+        for item in other.into_items() {
+            let (key, more) = (item.name.key(), item.users.more);
+            self.add(item.name, item.users.named, item.line)?;
+            item.access.into_iter().for_each(|access| self.grant(&key, access));
+            if let Some(item) = self.items.get_mut(&key) {
+                item.users.more = item.users.more.saturating_add(more);
+            }
         }
         Ok(())
     }

@@ -9,18 +9,23 @@ use jiff::Timestamp;
 
 use super::record::When;
 use super::{Item, Name, Record};
-use crate::gate::{Gate, Question};
+use crate::engine;
+use crate::gate::{Gate, Keyring, Question, Undecided};
 use crate::image::Depth;
+use crate::webhook::Keychain;
 
 /// How the images are asked about.
-#[derive(Debug, Clone, Copy)]
-pub struct Options {
+#[derive(Clone, Copy)]
+pub struct Options<'k> {
     /// How deep to recompute each; the policy may ask for more.
     pub depth: Depth,
     /// How many at a time.
     pub concurrency: NonZeroUsize,
     /// How long each may take.
     pub patience: Duration,
+    /// Finds the credentials that pods name; without it only those of the
+    /// gate are used.
+    pub keychain: Option<&'k dyn Keychain>,
 }
 
 /// How a run ended.
@@ -40,7 +45,7 @@ pub enum End {
 pub async fn run<E>(
     gate: &Gate,
     items: impl IntoIterator<Item = Item>,
-    options: Options,
+    options: Options<'_>,
     mut keep: impl FnMut(Record) -> Result<(), E>,
     stop: impl Future<Output = ()>,
 ) -> Result<End, E> {
@@ -60,18 +65,28 @@ pub async fn run<E>(
     }
 }
 
-async fn ask(gate: &Gate, item: Item, options: Options) -> Record {
+async fn ask(gate: &Gate, item: Item, options: Options<'_>) -> Record {
     let at = Timestamp::now();
     let Name::Image(reference) = &item.name else { return Record::of_invalid(item, at) };
-    let question = Question {
-        reference: reference.clone(),
-        depth: options.depth,
-        keyring: None,
-        patience: options.patience,
-    };
     let began = Instant::now();
-    let said = gate.judge(&question).await;
+    let said = match keyring(&item, options).await {
+        Ok(keyring) => {
+            let (depth, patience) = (options.depth, options.patience);
+            gate.judge(&Question { reference: reference.clone(), depth, keyring, patience }).await
+        }
+        Err(undecided) => Err(undecided),
+    };
     let milliseconds = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let engine = gate.engine();
     Record::new(item, &said, engine.policy(), When { at, milliseconds })
+}
+
+/// The credentials of one of the image's users, where it has users.
+async fn keyring(item: &Item, options: Options<'_>) -> Result<Option<Keyring>, Undecided> {
+    let (Some(keychain), Some(access)) = (options.keychain, &item.access) else { return Ok(None) };
+    let found = keychain.keyring(&access.namespace, &access.of);
+    match tokio::time::timeout(options.patience, found).await {
+        Ok(found) => Ok(found.map_err(engine::Error::from)?),
+        Err(_) => Err(Undecided::Deadline(options.patience)),
+    }
 }

@@ -10,16 +10,19 @@ use std::time::Duration;
 use clap::{ArgGroup, Args};
 
 use super::access::AccessArgs;
+use super::cluster::ClusterArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Counter;
 use super::tree::DepthArg;
 use crate::audit::{self, Book, End, Header, Input, Log, Plan, Session, Shard, Tally, Unlisted};
 use crate::engine::{self, Engine};
-use crate::gate::{Gate, RegistryPlaces};
+use crate::gate::{Gate, RegistryPlaces, Settings, Unobserved};
 use crate::limits::Limits;
 use crate::policy::Decision;
 use crate::report::{Style, escaped};
+use crate::store::RegistryOptions;
+use crate::webhook::Keychain;
 
 /// Ask a policy about many images: what would it deny?
 ///
@@ -55,12 +58,10 @@ pub(super) struct Audit {
     images: Option<String>,
     /// The images of every workload of a cluster, and who uses each. Needs
     /// the right to `list` them, and no other.
-    #[cfg(feature = "webhook")]
     #[arg(long)]
     from_cluster: bool,
-    #[cfg(feature = "webhook")]
     #[command(flatten)]
-    cluster: super::cluster::ClusterArgs,
+    cluster: ClusterArgs,
     /// One report of the JSON lines of earlier audits: all shards of one, or
     /// one by itself. Asks about no image.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["policy", "resume", "shard"])]
@@ -117,7 +118,7 @@ impl Audit {
     }
 
     async fn ask(&self, engine: Engine, limits: &Limits, out: &Output) -> Result<Exit, Failure> {
-        let (mut plan, input, unlisted) = self.plan(limits, out).await?;
+        let (mut plan, input, unlisted) = self.plan(limits).await?;
         if plan.is_empty() && unlisted.is_empty() {
             return Err(Failure::CouldNot(format!(
                 "{} no image, so nothing was audited; look at what was asked",
@@ -132,8 +133,9 @@ impl Audit {
             Session::begin(sink.writer()?, &header, log.as_ref(), &mut plan, unlisted)
                 .map_err(named)?;
         let registries = self.access.access(out).registries(limits)?;
-        let gate = Gate::new(engine, Arc::new(RegistryPlaces::new(registries)));
-        let end = self.judge(&gate, plan, &mut session, out).await?;
+        let keychain = self.cluster.keychain(&registries, limits).await?;
+        let gate = self.gate(engine, registries);
+        let end = self.judge(&gate, keychain.as_deref(), plan, &mut session, out).await?;
         let tally = match end {
             End::Finished => session.finish().map_err(|error| named(error.into()))?,
             End::Stopped => self.stopped(session, out),
@@ -142,9 +144,22 @@ impl Audit {
         Ok(exit(&tally))
     }
 
+    fn gate(&self, engine: Engine, registries: RegistryOptions) -> Gate {
+        let patience = Duration::from_secs(self.deadline);
+        let settings =
+            Settings { foreground: patience, background: patience, ..Settings::default() };
+        Gate::with(
+            engine,
+            Arc::new(RegistryPlaces::new(registries)),
+            settings,
+            Arc::new(Unobserved),
+        )
+    }
+
     async fn judge(
         &self,
         gate: &Gate,
+        keychain: Option<&dyn Keychain>,
         plan: Plan,
         session: &mut Session<Box<dyn Write>>,
         out: &Output,
@@ -161,6 +176,7 @@ impl Audit {
             depth: self.depth.into(),
             concurrency: self.concurrency,
             patience: Duration::from_secs(self.deadline),
+            keychain,
         };
         let keep = |record| {
             session.keep(&record).map_err(|error| named(self.resume.as_deref(), error.into()))?;
@@ -184,9 +200,12 @@ impl Audit {
         tally
     }
 
-    async fn plan(&self, limits: &Limits, out: &Output) -> Result<Planned, Failure> {
+    async fn plan(&self, limits: &Limits) -> Result<Planned, Failure> {
         let mut plan = Plan::new(limits);
-        let Some(file) = &self.images else { return self.from_cluster(plan, limits, out).await };
+        let Some(file) = &self.images else {
+            let (input, unlisted) = self.cluster.images(&mut plan, limits).await?;
+            return Ok((plan, input, unlisted));
+        };
         let failed = |error: &dyn std::error::Error| {
             Failure::CouldNot(format!("the list `{file}`: {error}; look at it"))
         };
@@ -203,21 +222,6 @@ impl Audit {
             }
         };
         Ok((plan, input, Vec::new()))
-    }
-
-    #[cfg(feature = "webhook")]
-    async fn from_cluster(
-        &self,
-        plan: Plan,
-        limits: &Limits,
-        out: &Output,
-    ) -> Result<Planned, Failure> {
-        self.cluster.images(plan, limits, out).await
-    }
-
-    #[cfg(not(feature = "webhook"))]
-    async fn from_cluster(&self, _: Plan, _: &Limits, _: &Output) -> Result<Planned, Failure> {
-        Err(Failure::CouldNot("this build reads no cluster; give `--images`".to_owned()))
     }
 
     /// Where the JSON lines go.

@@ -6,6 +6,7 @@
 
 mod access;
 mod attach;
+#[cfg(feature = "webhook")]
 mod audit;
 #[cfg(feature = "webhook")]
 mod certificate;
@@ -71,6 +72,7 @@ enum Command {
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
+    #[cfg(feature = "webhook")]
     Audit(audit::Audit),
     #[cfg(feature = "webhook")]
     Serve(serve::Serve),
@@ -103,6 +105,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
+        #[cfg(feature = "webhook")]
         Command::Audit(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Certificate(verb) => verb.run(&out),

@@ -51,9 +51,11 @@ impl Drop for Bar {
 }
 
 /// A bar that counts images, or nothing where nobody would see it.
+#[cfg(feature = "webhook")]
 #[derive(Debug)]
 pub(super) struct Counter(Option<ProgressBar>);
 
+#[cfg(feature = "webhook")]
 impl Counter {
     /// A bar over `total`, if stderr is a terminal and `-q` is not given.
     pub(super) fn new(out: &Output, total: usize, done: usize) -> Self {
@@ -81,6 +83,7 @@ impl Counter {
     }
 }
 
+#[cfg(feature = "webhook")]
 impl Drop for Counter {
     fn drop(&mut self) {
         if let Some(bar) = &self.0 {

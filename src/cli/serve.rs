@@ -14,7 +14,7 @@ use super::output::Output;
 use super::pull_secrets::PullSecretsArgs;
 use super::tree::DepthArg;
 use crate::engine;
-use crate::gate::RegistryPlaces;
+use crate::gate::{self, RegistryPlaces};
 use crate::limits::Limits;
 use crate::webhook::review::Options;
 use crate::webhook::{self, Ended, LogLevel, Server, Settings, TlsFiles};
@@ -146,6 +146,7 @@ impl Serve {
             lame_duck: self.lame_duck,
             drain: self.drain,
             log: self.log.into(),
+            gate: gate::Settings::default(),
             limits: Limits::admission(),
         }
     }

@@ -1,6 +1,7 @@
 //! Metrics in the OpenMetrics text format, under names that Prometheus users
 //! expect.
 
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use prometheus_client::collector::Collector;
@@ -12,6 +13,8 @@ use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Metric, Registry};
 
+use crate::gate::{Event, Observer};
+
 /// Media type of what [`Metrics::text`] writes.
 pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
@@ -20,7 +23,7 @@ pub(super) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0
 const BUCKETS: [f64; 15] =
     [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0];
 
-type Histograms = Family<EndpointLabel, Histogram, fn() -> Histogram>;
+type Histograms<S> = Family<S, Histogram, fn() -> Histogram>;
 
 /// Everything that is counted.
 #[derive(Debug)]
@@ -29,7 +32,7 @@ pub(super) struct Metrics {
     /// Reviews that were answered.
     pub(super) requests: Family<RequestLabels, Counter>,
     /// How long that took, in seconds.
-    pub(super) duration: Histograms,
+    pub(super) duration: Histograms<EndpointLabel>,
     /// Reviews being answered.
     pub(super) in_flight: Gauge,
     /// Requests that were not answered by a review.
@@ -38,6 +41,14 @@ pub(super) struct Metrics {
     pub(super) panics: Counter,
     /// Verdicts on images.
     pub(super) verdicts: Family<VerdictLabels, Counter>,
+    /// What the gate did itself: resolving tags and verifying images.
+    pub(super) work: Histograms<WorkLabels>,
+    /// How long verifications waited for room, in seconds.
+    pub(super) waited: Histogram,
+    /// Verifications under way or waiting.
+    pub(super) verifications: Gauge,
+    /// Verdicts that are remembered.
+    pub(super) remembered: Gauge,
     /// Attempts to take a changed file.
     pub(super) policy_reloads: Family<ResultLabel, Counter>,
     /// The same for the certificate and key.
@@ -86,6 +97,13 @@ pub(super) struct VerdictLabels {
     pub(super) origin: &'static str,
 }
 
+/// Labels of a piece of work.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct WorkLabels {
+    pub(super) work: &'static str,
+    pub(super) result: &'static str,
+}
+
 /// Label of an attempt.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct ResultLabel {
@@ -113,7 +131,7 @@ impl Metrics {
         let build = Info::new(vec![("version", env!("CARGO_PKG_VERSION"))]);
         registry.register("build", "What runs", build);
         let requests = family(registry, "admission_requests", "Reviews that were answered");
-        let duration = Histograms::new_with_constructor(histogram);
+        let duration = Histograms::new_with_constructor(histogram as fn() -> Histogram);
         registry.register(
             "admission_duration_seconds",
             "Time from a request's head to its answer",
@@ -127,6 +145,13 @@ impl Metrics {
             family(registry, "http_refusals", "Requests that were not answered by a review");
         let panics = added(registry, "panics", "Requests that a defect turned into a denial");
         let verdicts = family(registry, "verdicts", "Verdicts on images, each once a request");
+        let work = Histograms::new_with_constructor(histogram as fn() -> Histogram);
+        registry.register("work_duration_seconds", "Time that registries took", work.clone());
+        let waited = histogram();
+        let help = "Time that verifications waited for room";
+        registry.register("verification_wait_seconds", help, waited.clone());
+        let verifications = added(registry, "verifications", "Verifications under way or waiting");
+        let remembered = added(registry, "verdicts_remembered", "Verdicts that are remembered");
         let policy_reloads = reloads(registry, "policy_reloads", "a policy or key");
         let certificate_reloads = reloads(registry, "certificate_reloads", "a certificate");
         let resources_reloads =
@@ -155,6 +180,10 @@ impl Metrics {
             refused,
             panics,
             verdicts,
+            work,
+            waited,
+            verifications,
+            remembered,
             policy_reloads,
             certificate_reloads,
             resources_reloads,
@@ -205,6 +234,23 @@ where
     S: Clone + std::hash::Hash + Eq,
 {
     added(registry, name, help)
+}
+
+/// Counts what the gate does.
+pub(super) struct GateMetrics(pub(super) Arc<Metrics>);
+
+impl Observer for GateMetrics {
+    fn event(&self, event: &Event<'_>) {
+        let (work, done, took) = match event {
+            Event::Resolved { outcome, took, .. } => ("resolve", outcome.is_ok(), took),
+            Event::Verified { outcome, took, .. } => ("verify", outcome.is_ok(), took),
+            Event::Verifying { waited, .. } => return self.0.waited.observe(waited.as_secs_f64()),
+            // counted where a review is answered
+            Event::Answered { .. } | Event::Undecided { .. } => return,
+        };
+        let labels = WorkLabels { work, result: if done { "done" } else { "failed" } };
+        self.0.work.get_or_create(&labels).observe(took.as_secs_f64());
+    }
 }
 
 /// What the system says of this process.

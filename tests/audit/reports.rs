@@ -121,7 +121,11 @@ fn sarif_has_a_result_for_each_image_and_cause() {
 #[test]
 fn sarif_keeps_to_its_schema() {
     let Some(schema) = peer("sarif-schema-2.1.0.json") else { return };
-    let schema: Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
+    let mut schema: Value = serde_json::from_slice(&std::fs::read(schema).unwrap()).unwrap();
+    // its expression for languages has an unpaired bracket; we name no language
+    for part in ["run", "toolComponent"] {
+        schema["definitions"][part]["properties"]["language"] = Value::Bool(false);
+    }
     let validator = jsonschema::validator_for(&schema).unwrap();
     let scene = Scene::new();
     let wrong = |sarif: &Value| -> Vec<String> {

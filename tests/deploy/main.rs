@@ -25,3 +25,4 @@ mod image;
 mod rendered;
 mod rights;
 mod rotation;
+mod traffic;

@@ -10,22 +10,34 @@ use crate::common::run::{Ran, Sandbox};
 use crate::rendered::{self, only, title};
 
 /// What the job is given, and where it runs.
-struct Job {
-    cluster: Arc<Cluster>,
-    sandbox: Sandbox,
+pub struct Job {
+    pub cluster: Arc<Cluster>,
+    pub sandbox: Sandbox,
     line: String,
     objects: Vec<Value>,
+}
+
+/// Whom the API server calls.
+#[derive(Clone, Copy)]
+pub enum Server {
+    /// Nobody: the configurations select nothing.
+    None,
+    /// A server on this port of loopback, about the job's namespace.
+    Loopback(u16),
 }
 
 impl Job {
     /// The overlay in a namespace of its own, but for what needs nodes, and
     /// for the configurations if they are to come later.
-    async fn set_up(namespace: &str) -> Option<Self> {
+    pub async fn set_up(namespace: &str, server: Server) -> Option<Self> {
         let cluster = Cluster::shared().await?;
-        let mut objects = moved(rendered::overlay("self-managed")?, namespace);
+        let mut objects = moved(rendered::overlay("self-managed")?, namespace, server);
         let job = only(&objects, "Job", "ocisign-certificate-first");
         let args = job["spec"]["template"]["spec"]["containers"][0]["args"].as_array().unwrap();
-        let line = args.iter().map(|arg| arg.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+        let mut line = args.iter().map(|arg| arg.as_str().unwrap()).collect::<Vec<_>>().join(" ");
+        if let Server::Loopback(_) = server {
+            line += " --host=127.0.0.1";
+        }
         objects.retain(|one| {
             let kind = one["kind"].as_str().unwrap();
             kind.contains("Role")
@@ -43,11 +55,11 @@ impl Job {
         Some(Self { cluster, sandbox, line, objects })
     }
 
-    fn run(&self, more: &str) -> Ran {
+    pub fn run(&self, more: &str) -> Ran {
         self.sandbox.ocisign(&format!("{} {more}", self.line))
     }
 
-    async fn configure(&self) {
+    pub async fn configure(&self) {
         for object in self.objects.iter().filter(|one| is_configuration(one)) {
             self.cluster.apply(object, Try::Real).await.is_accepted(&title(object));
         }
@@ -55,10 +67,14 @@ impl Job {
 
     /// `ca.crt` and `tls.crt` of the secret, as text.
     async fn secret(&self) -> (String, String) {
+        let data = self.data().await;
+        (decoded(&data["ca.crt"]), decoded(&data["tls.crt"]))
+    }
+
+    /// All that the secret holds, in base64.
+    pub async fn data(&self) -> Value {
         let secret = self.objects.iter().find(|one| one["kind"] == "Secret").unwrap();
-        let answer = self.cluster.read(secret).await.is(200);
-        let text = |key: &str| decoded(&answer.body["data"][key]);
-        (text("ca.crt"), text("tls.crt"))
+        self.cluster.read(secret).await.is(200).body["data"].clone()
     }
 
     /// What both configurations trust.
@@ -72,7 +88,7 @@ impl Job {
         found
     }
 
-    async fn clean_up(self) {
+    pub async fn clean_up(self) {
         for object in self.objects.iter().filter(|one| is_configuration(one)) {
             self.cluster.delete(object).await;
         }
@@ -81,7 +97,7 @@ impl Job {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_first_certificate_is_made_and_trusted_and_then_left_alone() {
-    let Some(job) = Job::set_up("first").await else { return };
+    let Some(job) = Job::set_up("first", Server::None).await else { return };
     // the server comes first, its configurations when it is ready
     job.run("").exits(0).says("a certificate was made").says("does not exist; run this again");
     let (authorities, certificate) = job.secret().await;
@@ -107,7 +123,7 @@ async fn the_first_certificate_is_made_and_trusted_and_then_left_alone() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rotation_trusts_first_and_forgets_later() {
-    let Some(job) = Job::set_up("rotated").await else { return };
+    let Some(job) = Job::set_up("rotated", Server::None).await else { return };
     job.configure().await;
     job.run("").exits(0);
     let (first_authority, first) = job.secret().await;
@@ -131,7 +147,7 @@ async fn a_rotation_trusts_first_and_forgets_later() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn runs_at_once_leave_one_certificate_that_all_trust() {
-    let Some(job) = Job::set_up("raced").await else { return };
+    let Some(job) = Job::set_up("raced", Server::None).await else { return };
     job.configure().await;
     job.run("").exits(0);
     std::thread::scope(|scope| {
@@ -147,7 +163,7 @@ async fn runs_at_once_leave_one_certificate_that_all_trust() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_it_may_not_touch_stays_as_it_is() {
-    let Some(job) = Job::set_up("foreign").await else { return };
+    let Some(job) = Job::set_up("foreign", Server::None).await else { return };
     job.configure().await;
     job.run("").exits(0);
     // another secret, by this account: no right
@@ -216,9 +232,8 @@ fn is_configuration(object: &Value) -> bool {
 }
 
 /// The objects in another namespace, and what has none under another name,
-/// so that tests do not meet. The configurations select nothing: no server
-/// is there to ask.
-fn moved(objects: Vec<Value>, namespace: &str) -> Vec<Value> {
+/// so that tests do not meet.
+fn moved(objects: Vec<Value>, namespace: &str, server: Server) -> Vec<Value> {
     let text = serde_json::to_string(&objects).unwrap();
     let text = text.replace("\"namespace\":\"ocisign\"", &format!("\"namespace\":\"{namespace}\""));
     let text = text.replace("--namespace=ocisign", &format!("--namespace={namespace}"));
@@ -241,17 +256,31 @@ fn moved(objects: Vec<Value>, namespace: &str) -> Vec<Value> {
             "ClusterRoleBinding" => {
                 object["roleRef"]["name"] = object["metadata"]["name"].clone();
             }
-            _ if is_configuration(object) => {
-                let none = json!([{ "key": "nobody", "operator": "Exists" }]);
-                object["webhooks"][0]["namespaceSelector"]["matchExpressions"] = none;
-            }
+            _ if is_configuration(object) => call(&mut object["webhooks"][0], namespace, server),
             _ => {}
         }
     }
     objects
 }
 
-fn decoded(value: &Value) -> String {
+fn call(hook: &mut Value, namespace: &str, server: Server) {
+    let (key, operator) = match server {
+        Server::None => ("nobody", "Exists"),
+        Server::Loopback(port) => {
+            let path = hook["clientConfig"]["service"]["path"].as_str().unwrap();
+            let url = format!("https://127.0.0.1:{port}{path}");
+            hook["clientConfig"] = json!({ "url": url });
+            ("kubernetes.io/metadata.name", "In")
+        }
+    };
+    let mut only = json!({ "key": key, "operator": operator });
+    if let Server::Loopback(_) = server {
+        only["values"] = json!([namespace]);
+    }
+    hook["namespaceSelector"]["matchExpressions"] = json!([only]);
+}
+
+pub fn decoded(value: &Value) -> String {
     use base64::Engine as _;
     let text = value.as_str().unwrap_or_default();
     String::from_utf8(base64::engine::general_purpose::STANDARD.decode(text).unwrap()).unwrap()

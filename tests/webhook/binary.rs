@@ -165,8 +165,8 @@ async fn a_reader_that_stops_reading_the_log_stops_nothing() {
     assert!(first.contains("\"serving\""), "{first}");
     // more than a pipe and the queue hold
     let review = pod("1", &["127.0.0.1:9/app:v1"; 1]).to_string();
-    for _ in 0..300 {
-        let url = program.url("/validate?timeout=200ms");
+    for _ in 0..200 {
+        let url = program.url("/validate?timeout=20ms");
         let answer = program.client.post(url).body(review.clone()).send().await.unwrap();
         assert_eq!(answer.status(), 200);
     }

@@ -1,16 +1,21 @@
 //! Ten thousand requests while registry, cache and policy fail at random.
 //!
 //! What may be admitted is settled before the first fault, by the plain engine
-//! on true content: for each policy and each image, its verdict. A request may
+//! on true content: for each policy and each digest, its verdict. A request may
 //! be admitted only if a policy that could be in place while it was under way
-//! allows each of its images. None is lost, and none outlasts its deadline.
+//! allows each of its images; where a patch says which digest was verified,
+//! that one. None is lost, and none outlasts its deadline.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use ocisign::{Access, Ask, Decision, Digest, Engine, Image, Limits, Source, gate};
+use ocisign::gate::{Clock, SystemClock};
+use ocisign::image::{Depth, media_type};
+use ocisign::store::cached::MemoryShelf;
+use ocisign::store::{Chunk, Shelf};
+use ocisign::{Access, Ask, Decision, Digest, Engine, Image, Limits, Source};
 use serde_json::Value;
 
 use crate::common::registry::Lie;
@@ -18,10 +23,10 @@ use crate::served::*;
 
 /// Requests in all, and clients that ask at once.
 const REQUESTS: usize = 10_000;
-const CLIENTS: usize = 16;
+const CLIENTS: usize = 32;
 
 /// What a request gives the server, and what the machine may add to it.
-const TIMEOUT: Duration = Duration::from_millis(1_000);
+const TIMEOUT: Duration = Duration::from_millis(800);
 const SLACK: Duration = Duration::from_millis(1_500);
 
 /// A small generator (SplitMix64): the same seed, the same faults.
@@ -96,27 +101,90 @@ impl History {
     }
 }
 
-/// Verdicts by policy and image, on true content.
-struct Oracle(BTreeMap<(usize, String), Decision>);
+/// Verdicts by policy and digest, on true content.
+struct Oracle {
+    verdicts: BTreeMap<(usize, Digest), Decision>,
+    /// What each name stood for at some time.
+    digests: BTreeMap<String, Vec<Digest>>,
+}
 
 impl Oracle {
-    async fn of(folder: &std::path::Path, policies: &[(&str, String)], images: &[String]) -> Self {
+    async fn of(
+        folder: &std::path::Path,
+        policies: &[(&str, String)],
+        digests: BTreeMap<String, Vec<Digest>>,
+    ) -> Self {
         let (limits, mut verdicts) = (Limits::default(), BTreeMap::new());
         for (at, (_, text)) in policies.iter().enumerate() {
             let engine = Engine::from_text("p", text.as_bytes(), folder, &limits).unwrap();
-            for name in images {
-                let source = Source::parse(name).unwrap();
+            for (name, digest) in
+                digests.iter().flat_map(|(n, all)| all.iter().map(move |d| (n, d)))
+            {
+                let source = Source::parse(&format!("{name}@{digest}")).unwrap();
                 let image = Image::open(&source, None, &Access::default(), &limits).unwrap();
-                let ask = Ask { depth: ocisign::image::Depth::Manifests, ..Ask::default() };
+                let ask = Ask { depth: Depth::Manifests, ..Ask::default() };
                 let verdict = engine.check(&image, &ask, jiff::Timestamp::now()).await.unwrap();
-                verdicts.insert((at, name.clone()), verdict.decision);
+                verdicts.insert((at, digest.clone()), verdict.decision);
             }
         }
-        Self(verdicts)
+        Self { verdicts, digests }
     }
 
-    fn allows(&self, policy: usize, images: &[&String]) -> bool {
-        images.iter().all(|image| self.0[&(policy, (*image).clone())] == Decision::Allow)
+    fn allows(&self, policy: usize, digest: &Digest) -> bool {
+        self.verdicts[&(policy, digest.clone())] == Decision::Allow
+    }
+
+    /// Whether each image could be one that the policy allows.
+    fn may(&self, policy: usize, images: &[&String]) -> bool {
+        let one = |image: &&String| self.digests[*image].iter().any(|d| self.allows(policy, d));
+        images.iter().all(one)
+    }
+}
+
+/// A memory that forgets, and now and then gives something else.
+#[derive(Debug)]
+struct Fickle(MemoryShelf, Mutex<u64>);
+
+impl Fickle {
+    fn chance(&self) -> u64 {
+        let mut state = self.1.lock().unwrap();
+        let mut random = Random(*state);
+        let next = random.next();
+        *state = random.0;
+        next % 8
+    }
+}
+
+impl Shelf for Fickle {
+    fn find(&self, key: &Digest) -> Option<Chunk> {
+        match self.chance() {
+            0 | 1 => None,
+            2 => Some(Chunk::from_static(b"{\"schemaVersion\":2}")),
+            _ => self.0.find(key),
+        }
+    }
+
+    fn keep(&self, key: &Digest, bytes: &[u8]) {
+        self.0.keep(key, bytes);
+    }
+}
+
+/// A clock that somebody sets, back and forth.
+#[derive(Default)]
+struct Set(SystemClock, AtomicUsize);
+
+impl Clock for Set {
+    fn wall(&self) -> jiff::Timestamp {
+        let jump = match self.1.fetch_add(1, Ordering::Relaxed) % 400 {
+            200..300 => jiff::SignedDuration::from_hours(-1),
+            300.. => jiff::SignedDuration::from_hours(1),
+            _ => jiff::SignedDuration::ZERO,
+        };
+        self.0.wall() + jump
+    }
+
+    fn elapsed(&self) -> Duration {
+        self.0.elapsed()
     }
 }
 
@@ -160,6 +228,19 @@ impl Run {
                 lie(&mut random),
             );
             tokio::time::sleep(Duration::from_millis(random.next() % 20)).await;
+        }
+    }
+
+    /// Tags that move between an image that is signed and one that is not.
+    async fn move_on(&self, mut random: Random) {
+        while !self.over.load(Ordering::Relaxed) {
+            let at = random.below(MOVING);
+            let to = if random.below(2) == 0 { "good" } else { "bad" };
+            let repository = format!("m{at}");
+            let bytes = self.images.registry.manifest(&repository, to).unwrap();
+            let kind = media_type::OCI_MANIFEST;
+            self.images.registry.put_manifest(&repository, Some("now"), kind, &bytes);
+            tokio::time::sleep(Duration::from_millis(random.next() % 10)).await;
         }
     }
 
@@ -211,29 +292,35 @@ impl Run {
         let ended = Instant::now();
         assert!(ended - began < TIMEOUT + SLACK, "{:?} for {answer}", ended - began);
         let live = self.history.during(began, ended);
-        let may = live.iter().any(|policy| self.oracle.allows(*policy, images));
+        let may = live.iter().any(|policy| self.oracle.may(*policy, images));
         self.rightly_allowable.fetch_add(usize::from(may), Ordering::Relaxed);
         if answer["allowed"] == true {
             self.allowed.fetch_add(1, Ordering::Relaxed);
             assert!(may, "{images:?} under {live:?}: {answer}");
-            self.pinned(images, &answer);
+            self.pinned(images, &live, &answer);
         } else {
             let message = answer["status"]["message"].as_str().unwrap();
             assert!(!message.is_empty() && answer.get("patch").is_none(), "{answer}");
         }
     }
 
-    /// What was put in place is what the tag stands for.
-    fn pinned(&self, images: &[&String], answer: &Value) {
-        for operation in patch(answer) {
-            let value = operation["value"].as_str().unwrap();
-            let Some((name, digest)) = value.split_once('@') else { continue };
-            assert!(images.iter().any(|image| *image == name), "{value}");
-            let (_, rest) = name.split_once('/').unwrap();
-            let (repository, tag) = rest.rsplit_once(':').unwrap();
-            let bytes = self.images.registry.manifest(repository, tag).unwrap();
-            assert_eq!(digest, Digest::sha256(&bytes).to_string());
-        }
+    /// What was put in place is what one of the policies allows.
+    fn pinned(&self, images: &[&String], live: &[usize], answer: &Value) {
+        let operations = patch(answer);
+        let values = operations.iter().filter(|operation| operation["op"] == "replace");
+        let digests: Vec<Digest> = values
+            .map(|operation| {
+                let (name, digest) = operation["value"].as_str().unwrap().split_once('@').unwrap();
+                let digest = digest.parse().unwrap();
+                assert!(images.iter().any(|image| *image == name), "{answer}");
+                assert!(self.oracle.digests[name].contains(&digest), "{name}: {answer}");
+                digest
+            })
+            .collect();
+        let all = |policy: &usize| digests.iter().all(|d| self.oracle.allows(*policy, d));
+        assert!(live.iter().any(all), "{digests:?} under {live:?}");
+        let distinct: BTreeSet<_> = images.iter().collect();
+        assert!(operations.is_empty() || digests.len() >= distinct.len(), "{answer}");
     }
 
     /// A client that does not wait for its answer.
@@ -244,30 +331,50 @@ impl Run {
     }
 }
 
-async fn images() -> (Images, Vec<String>) {
-    let (images, mut names) = (Images::new(), Vec::new());
+/// Repositories whose tag moves.
+const MOVING: usize = 3;
+
+/// What is in the registry, by name.
+async fn images() -> (Images, BTreeMap<String, Vec<Digest>>) {
+    let (images, mut digests) = (Images::new(), BTreeMap::new());
     for at in 0..8 {
-        images.signed(&format!("s{at}"), "v1").await;
-        images.unsigned(&format!("u{at}"), "v1");
-        names.extend([images.name(&format!("s{at}"), "v1"), images.name(&format!("u{at}"), "v1")]);
+        let (signed, unsigned) = (format!("s{at}"), format!("u{at}"));
+        digests.insert(images.name(&signed, "v1"), vec![images.signed(&signed, "v1").await]);
+        digests.insert(images.name(&unsigned, "v1"), vec![images.unsigned(&unsigned, "v1")]);
     }
-    (images, names)
+    for at in 0..MOVING {
+        let name = format!("m{at}");
+        let both = vec![images.signed(&name, "good").await, images.unsigned(&name, "bad")];
+        let bytes = images.registry.manifest(&name, "bad").unwrap();
+        images.registry.put_manifest(&name, Some("now"), media_type::OCI_MANIFEST, &bytes);
+        digests.insert(images.name(&name, "now"), both);
+    }
+    (images, digests)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn nothing_is_admitted_by_a_fault() {
     let mut random = Random(seed());
-    let (images, names) = images().await;
+    let (images, digests) = images().await;
+    let names = digests.keys().cloned().collect();
     let limits = Limits {
         attempts: 2,
-        idle_timeout: Duration::from_millis(300),
+        idle_timeout: Duration::from_millis(200),
         retry_after: Duration::from_millis(50),
+        // a few verdicts and bytes, so that most are forgotten soon
+        remembered_verdict_bytes: 32 << 10,
+        remembered_layers: 2,
         ..Limits::admission()
     };
     let mut setup = Setup::with_limits(limits);
+    let shelf = Fickle(MemoryShelf::new(16 << 10), Mutex::new(random.next()));
+    setup.settings.gate.shelf = Some(Arc::new(shelf));
+    setup.settings.gate.clock = Arc::new(Set::default());
+    setup.settings.gate.allow_for = Duration::from_millis(300);
+    setup.settings.gate.deny_for = Duration::from_millis(300);
     setup.settings.log = ocisign::webhook::LogLevel::Events;
     let policies = policies();
-    let oracle = Oracle::of(setup.folder.path(), &policies, &names).await;
+    let oracle = Oracle::of(setup.folder.path(), &policies, digests).await;
     let run = Arc::new(Run {
         served: setup.start().await,
         images,
@@ -282,7 +389,11 @@ async fn nothing_is_admitted_by_a_fault() {
     });
     run.history.begins(0);
     let mut fork = || Random(random.next());
-    let (lies, reloads) = (fork(), fork());
+    let (lies, reloads, moves) = (fork(), fork(), fork());
+    let moving = tokio::spawn({
+        let run = Arc::clone(&run);
+        async move { run.move_on(moves).await }
+    });
     let lying = tokio::spawn({
         let run = Arc::clone(&run);
         async move { run.lie_on(lies).await }
@@ -302,6 +413,7 @@ async fn nothing_is_admitted_by_a_fault() {
     }
     run.over.store(true, Ordering::Relaxed);
     lying.await.unwrap();
+    moving.await.unwrap();
     reloading.await.unwrap();
 
     let (allowed, could) =

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use ocisign::crypto::PrivateKey;
 use ocisign::engine::{Access, Image, SignOptions, Silent, sign};
 use ocisign::evidence::Format;
-use ocisign::gate::{Places, RegistryPlaces};
+use ocisign::gate::{self, Places, RegistryPlaces};
 use ocisign::image::{Depth, media_type};
 use ocisign::store::RegistryOptions;
 use ocisign::store::auth::Anonymous;
@@ -107,6 +107,7 @@ impl Setup {
             lame_duck: Duration::from_millis(100),
             drain: Duration::from_secs(10),
             log: LogLevel::All,
+            gate: gate::Settings::default(),
             limits: limits.clone(),
         };
         let options =

@@ -61,9 +61,21 @@ impl Cluster {
     /// # Errors
     /// [`ClusterError`] where nothing says how to reach the cluster.
     pub async fn client(&self, limits: &Limits) -> Result<Client, ClusterError> {
+        self.client_in(None, limits).await
+    }
+
+    /// The same for another context of the kubeconfig than its current one.
+    ///
+    /// # Errors
+    /// As [`Self::client`].
+    pub async fn client_in(
+        &self,
+        context: Option<&str>,
+        limits: &Limits,
+    ) -> Result<Client, ClusterError> {
         let mut config = match self {
             Self::Own => Config::incluster().map_err(|e| ClusterError::NoPod(e.to_string()))?,
-            Self::Kubeconfig(path) => from_file(path).await.map_err(|e| self.broken(e))?,
+            Self::Kubeconfig(path) => from_file(path, context).await.map_err(|e| self.broken(e))?,
         };
         let url = &config.cluster_url;
         if url.scheme_str() != Some("https") && !url.host().is_some_and(is_loopback) {
@@ -83,12 +95,13 @@ impl Cluster {
     }
 }
 
-async fn from_file(path: &Path) -> Result<Config, String> {
+async fn from_file(path: &Path, context: Option<&str>) -> Result<Config, String> {
     let file = Kubeconfig::read_from(path).map_err(|error| error.to_string())?;
     let proxied = file.clusters.iter().filter_map(|named| named.cluster.as_ref());
     let proxied = proxied.filter_map(|cluster| cluster.proxy_url.as_deref());
     let proxied = proxied.filter(|url| !url.is_empty()).count() > 0;
-    let options = KubeConfigOptions::default();
+    let context = context.map(str::to_owned);
+    let options = KubeConfigOptions { context, ..KubeConfigOptions::default() };
     let config = Config::from_custom_kubeconfig(file, &options).await;
     let mut config = config.map_err(|error| error.to_string())?;
     if !proxied {

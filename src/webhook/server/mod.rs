@@ -34,11 +34,11 @@ use self::serve::{Door, Room};
 pub use self::signals::obey_signals;
 use self::take::{Refused, Watch};
 use super::log::{Log, LogLevel, Writing};
-use super::metrics::Metrics;
+use super::metrics::{GateMetrics, Metrics};
 use super::review::{Options, Table};
 use super::tls::TlsFiles;
 use super::{Error, Keychain};
-use crate::gate::{Gate, Places};
+use crate::gate::{self, Gate, Places};
 use crate::image::Depth;
 use crate::limits::Limits;
 
@@ -70,6 +70,8 @@ pub struct Settings {
     pub drain: Duration,
     /// Which decisions are logged.
     pub log: LogLevel,
+    /// How long verdicts are remembered, and by which clock.
+    pub gate: gate::Settings,
     /// All bounds.
     pub limits: Limits,
 }
@@ -149,9 +151,10 @@ impl Server {
             None => None,
         };
         let dropped = metrics.log_dropped.clone();
+        let observer = Arc::new(GateMetrics(Arc::clone(&metrics)));
         let (log, writing) = Log::start(log, settings.log, limits.log_lines, dropped)?;
         let app = App {
-            gate: Gate::new(first.engine, places),
+            gate: Gate::with(first.engine, places, settings.gate.clone(), observer),
             keychain,
             tls: watch::Sender::new(Arc::clone(&first.identity.config)),
             table: RwLock::new(Arc::new(first.table)),

@@ -66,6 +66,9 @@ async fn readyz(State(app): State<Arc<App>>) -> Response {
 }
 
 async fn scrape(State(app): State<Arc<App>>) -> Response {
+    let load = app.gate.load();
+    app.metrics.verifications.set(i64::try_from(load.verifications).unwrap_or(i64::MAX));
+    app.metrics.remembered.set(i64::try_from(load.verdicts).unwrap_or(i64::MAX));
     ([(CONTENT_TYPE, metrics::CONTENT_TYPE)], app.metrics.text()).into_response()
 }
 
