@@ -135,9 +135,8 @@ pub struct Limits {
     /// JSON values in one AdmissionReview. The largest real ones have some
     /// ten thousand; a hostile one takes about 600 bytes of memory for each.
     pub review_values: usize,
-    /// Images of one object, and pull secrets of one pod. Each image is a
-    /// question within one deadline, and a pod of a hundred containers is
-    /// unheard of.
+    /// Images of one object. Each is a question within one deadline, and a
+    /// pod of a hundred containers is unheard of.
     pub review_images: usize,
     /// Bodies of AdmissionReviews in memory at once, until they are read. A
     /// third is for those of up to 64 KiB, as nearly all are; further ones
@@ -240,7 +239,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             review_values: 100_000,
             review_images: 256,
-            reviews_bytes: 16 * MIB,
+            reviews_bytes: 24 * MIB,
             reviews: 256,
             review_parallel: 8,
             connections: 512,
