@@ -133,8 +133,7 @@ pub struct Limits {
     /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
-    /// ten thousand; a hostile one takes 600 bytes of memory for each while
-    /// its images are looked for.
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
     pub review_values: usize,
     /// Images of one object. Each is a question within one deadline, and a
     /// pod of a hundred containers is unheard of.
@@ -240,7 +239,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             review_values: 100_000,
             review_images: 256,
-            reviews_bytes: 16 * MIB,
+            reviews_bytes: 24 * MIB,
             reviews: 256,
             review_parallel: 8,
             connections: 512,
