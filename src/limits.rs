@@ -88,8 +88,8 @@ pub struct Limits {
     /// A name takes some 100 bytes.
     pub audit_users: usize,
     /// One line of a list of images, or of an audit's own output. What an
-    /// audit writes has 600 KiB at worst: 50 users with names of 253
-    /// characters, and 16 causes in sentences of 400.
+    /// audit writes has 700 KiB at worst: 50 users with names of 253
+    /// characters and 32 causes in sentences of 300, twelve bytes each.
     pub audit_line_bytes: u64,
     /// One page of a cluster's objects: 500 of them with some 10 KiB each,
     /// tenfold. etcd holds 1.5 MiB of one object at most.

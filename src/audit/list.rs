@@ -32,10 +32,25 @@ struct Entry {
     users: Option<EntryUsers>,
 }
 
-#[derive(Deserialize)]
+#[derive(Default, Deserialize)]
 struct EntryUsers {
     #[serde(default)]
     named: Vec<User>,
+    #[serde(default)]
+    more: u64,
+}
+
+/// What one line says.
+struct Said {
+    name: Name,
+    users: Vec<User>,
+    more: u64,
+}
+
+impl Said {
+    fn of(name: Name) -> Self {
+        Self { name, users: Vec::new(), more: 0 }
+    }
 }
 
 /// Adds the images of a list to a plan.
@@ -57,26 +72,28 @@ pub fn read_list(reader: impl BufRead, plan: &mut Plan, limits: &Limits) -> Resu
             Some(Line::Whole(bytes) | Line::Torn(bytes)) => entry(bytes),
             Some(Line::TooLong) => {
                 let why = format!("the line is longer than the limit of {most} bytes");
-                Some((Name::invalid("a giant line", why), Vec::new()))
+                Some(Said::of(Name::invalid("a giant line", why)))
             }
         };
         let line = lines.number();
-        match found {
-            None => {}
-            Some((Name::Invalid { text, why }, users)) => {
-                let why = format!("line {line}: {why}");
-                plan.add(Name::Invalid { text, why }, users, Some(line))?;
+        let Some(Said { name, users, more }) = found else { continue };
+        let name = match name {
+            Name::Image(_) => name,
+            Name::Invalid { text, why } => {
+                Name::Invalid { text, why: format!("line {line}: {why}") }
             }
-            Some((name, users)) => plan.add(name, users, Some(line))?,
-        }
+        };
+        let key = name.key();
+        plan.add(name, users, Some(line))?;
+        plan.count(&key, more);
     }
 }
 
 /// What one line names; `None` where it says nothing.
-fn entry(bytes: &[u8]) -> Option<(Name, Vec<User>)> {
+fn entry(bytes: &[u8]) -> Option<Said> {
     let Ok(text) = std::str::from_utf8(bytes) else {
         let why = "it is no UTF-8";
-        return Some((Name::invalid(&String::from_utf8_lossy(bytes), why), Vec::new()));
+        return Some(Said::of(Name::invalid(&String::from_utf8_lossy(bytes), why)));
     };
     let text = text.trim_matches([' ', '\t', '\r']);
     if text.starts_with('{') {
@@ -86,21 +103,21 @@ fn entry(bytes: &[u8]) -> Option<(Name, Vec<User>)> {
         Some((name, rest)) if rest.trim_start().starts_with('#') => name,
         Some(_) | None => text,
     };
-    (!name.is_empty() && !name.starts_with('#')).then(|| (Name::parse(name), Vec::new()))
+    (!name.is_empty() && !name.starts_with('#')).then(|| Said::of(Name::parse(name)))
 }
 
-fn from_json(text: &str) -> (Name, Vec<User>) {
-    let known = &["image", "users", "named", "namespace", "kind", "name"];
+fn from_json(text: &str) -> Said {
+    let known = &["image", "users", "named", "more", "namespace", "kind", "name"];
     let scan = json::Scan { known, maps: &[], max_depth: DEPTH, integers_only: false };
     match scan.decode::<Entry>(text.as_bytes()) {
         Ok(Entry { image, users }) => {
-            let named = users.map(|users| users.named).unwrap_or_default();
+            let EntryUsers { named, more } = users.unwrap_or_default();
             let named = named.iter().map(|u| User::new(&u.namespace, &u.kind, &u.name));
-            (Name::parse(&image), named.collect())
+            Said { name: Name::parse(&image), users: named.collect(), more }
         }
         Err(error) => {
             let why = format!("{error}; write a name, or JSON as {{\"image\": \"NAME\"}}");
-            (Name::invalid(text, why), Vec::new())
+            Said::of(Name::invalid(text, why))
         }
     }
 }
@@ -159,5 +176,6 @@ mod tests {
         read_list(&line[..], &mut plan, &limits).unwrap();
         let item = plan.into_items().next().unwrap();
         assert_eq!(item.users.named.first().unwrap().to_string(), "Pod n/p");
+        assert_eq!(item.users.more, 4);
     }
 }

@@ -19,6 +19,9 @@ const USERS: usize = 50;
 /// 253 at most.
 const USER_PART: usize = 253;
 
+/// Characters kept of a text that is no image's name.
+const TEXT: usize = 400;
+
 /// An object that uses an image.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -120,7 +123,11 @@ impl Name {
 
     /// A text that names no image.
     pub fn invalid(text: &str, why: impl fmt::Display) -> Self {
-        Self::Invalid { text: escaped(text), why: escaped(&why.to_string()) }
+        let text = match text {
+            "" => "(nothing)".to_owned(),
+            text => clip(&escaped(text)),
+        };
+        Self::Invalid { text, why: clip(&escaped(&why.to_string())) }
     }
 
     /// What stands for it in the log, in reports and in the choice of shards.
@@ -149,6 +156,14 @@ impl Access {
             (access.of.pull_secrets.is_empty(), access.namespace.clone(), Arc::clone(&access.of))
         };
         rank(self) < rank(other)
+    }
+}
+
+/// What is escaped grows: a control becomes eight characters.
+fn clip(text: &str) -> String {
+    match text.char_indices().nth(TEXT) {
+        Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
+        None => text.to_owned(),
     }
 }
 
@@ -238,11 +253,16 @@ impl Plan {
             let (key, more) = (item.name.key(), item.users.more);
             self.add(item.name, item.users.named, item.line)?;
             item.access.into_iter().for_each(|access| self.grant(&key, access));
-            if let Some(item) = self.items.get_mut(&key) {
-                item.users.more = item.users.more.saturating_add(more);
-            }
+            self.count(&key, more);
         }
         Ok(())
+    }
+
+    /// Counts users of an image whose names are not known.
+    pub fn count(&mut self, key: &str, more: u64) {
+        if let Some(item) = self.items.get_mut(key) {
+            item.users.more = item.users.more.saturating_add(more);
+        }
     }
 
     /// How many images there are.

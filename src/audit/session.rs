@@ -125,3 +125,51 @@ impl<W: Write> Session<W> {
         self.tally
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::audit::{Input, read_list};
+    use crate::engine::Engine;
+    use crate::image::Depth;
+    use crate::policy::Decision;
+
+    fn header(limits: &Limits) -> Header {
+        let policy = r#"{"ocisign": "policy/1", "name": "p", "rules": [
+            {"id": "r", "scope": ["**"], "reject": {"reason": "all"}}]}"#;
+        let engine = Engine::from_text("p", policy.as_bytes(), Path::new("."), limits).unwrap();
+        Header::new(&engine, Depth::Manifests, None, Input::List { file: None })
+    }
+
+    proptest! {
+        /// Whatever a list holds: what is written of it can be read again, or
+        /// a run would refuse its own output.
+        #[test]
+        fn what_is_written_of_a_list_is_read_again(
+            noise: Vec<u8>,
+            texts in proptest::collection::vec("[a-z:/\\x01-\\x09\\u{200b}\\u{10ffff}]{0,900}", 0..4),
+        ) {
+            let limits = Limits::default();
+            let empty = b"\n{\"image\":\"\"}\n".as_slice();
+            let list = [noise.as_slice(), empty, texts.join("\n").as_bytes()].concat();
+            let mut plan = Plan::new(&limits);
+            read_list(list.as_slice(), &mut plan, &limits).unwrap();
+            let keys: Vec<String> = plan.keys().map(str::to_owned).collect();
+            let file = tempfile::tempfile().unwrap();
+            let out = file.try_clone().unwrap();
+            let mut session =
+                Session::begin(out, &header(&limits), None, &mut plan, Vec::new()).unwrap();
+            for item in plan.into_items() {
+                session.keep(&Record::of_invalid(item, Timestamp::UNIX_EPOCH)).unwrap();
+            }
+            let tally = session.finish().unwrap();
+            let log = Log::read(file, &limits).unwrap().unwrap();
+            prop_assert!(log.is_finished());
+            prop_assert_eq!(log.images().map(str::to_owned).collect::<Vec<_>>(), keys);
+            prop_assert_eq!(tally.answer(), Decision::Undecided);
+        }
+    }
+}
