@@ -251,7 +251,10 @@ impl Audit {
             out.result(&audit::table(header, tally, Style { colour: out.colour() }));
             return Ok(());
         }
-        out.note(&audit::headline(header, tally));
+        // the JSON lines end with it, and logs of pods mix both streams
+        if self.output != Form::Json {
+            out.note(&audit::headline(header, tally));
+        }
         let (Form::Junit | Form::Sarif, Sink::File(file)) = (self.output, sink) else {
             return Ok(());
         };
