@@ -230,7 +230,8 @@ def texts():
         "scheme": f"docker://{A}",
         "https": f"https://{A}",
         "image-id": "a" * 64,
-        "sha-alone": PIN,
+        "node-image-id": PIN,
+        "node-image-id-prefix": "sha256:1111",
         "digest-short": "registry.example/app@sha256:11",
         "digest-unknown": "registry.example/app@md5:d41d8cd98f00b204e9800998ecf8427e",
         "digest-upper-case": "registry.example/app@sha256:" + "A" * 64,
@@ -349,8 +350,8 @@ def bad():
     raw("not-json", "hello", "malformed JSON", False)
     raw("cut-short", whole[:-20], "malformed JSON", False)
     raw("text-after", whole + "x", "malformed JSON", False)
-    raw("a-list", f"[{whole}]", "is no object", False)
-    raw("null", "null", "is no object", False)
+    raw("a-list", f"[{whole}]", "is a JSON object", False)
+    raw("null", "null", "is a JSON object", False)
     deep = "[" * 200 + "]" * 200
     raw("deep", whole.replace('"dryRun": false', f'"dryRun": false, "x": {deep}'), "nests deeper than 64", True)
     raw("deep-object", whole.replace('"labels"', '"deep": ' + "[" * 70 + "]" * 70 + ', "labels"'), "nests deeper than 64", True)
@@ -365,7 +366,7 @@ def bad():
     raw("version-v1beta1", whole.replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1"), "`apiVersion` is not", True)
     raw("kind-other", whole.replace("AdmissionReview", "ConversionReview"), "`kind` is not", True)
     raw("no-request", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}', "no `request`", False)
-    raw("request-is-a-list", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": []}', "`/request` is no object", False)
+    raw("request-is-a-list", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": []}', "no `request`", False)
     broken("uid-missing", "/request/uid", False, uid=...)
     broken("uid-empty", "/request/uid", False, uid="")
     broken("uid-number", "/request/uid", False, uid=7)
