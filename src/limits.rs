@@ -134,16 +134,15 @@ pub struct Limits {
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
     /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    /// ten thousand; a hostile one takes 600 bytes of memory for each while
+    /// its images are looked for.
     pub review_values: usize,
-    /// Images of one object, and pull secrets of one pod. Each image is a
-    /// question within one deadline, and a pod of a hundred containers is
-    /// unheard of.
+    /// Images of one object. Each is a question within one deadline, and a
+    /// pod of a hundred containers is unheard of.
     pub review_images: usize,
     /// Bodies of AdmissionReviews in memory at once, until they are read. A
     /// third is for those of up to 64 KiB, as nearly all are; further ones
     /// wait.
-    /// Bodies of AdmissionReviews in memory at once. A usual one has 10 to
-    /// 40 KiB, so this is hundreds; further ones wait.
     pub reviews_bytes: u64,
     /// AdmissionReviews being answered at once; further ones wait.
     pub reviews: usize,

@@ -1,6 +1,7 @@
 //! The logs of one whole audit, read as one.
 
-use std::collections::BTreeSet;
+use std::collections::btree_map::Entry as Slot;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 
 use super::log::{Header, Input, Log, LogError, Unlisted, Writer};
@@ -24,16 +25,16 @@ impl Book {
     pub fn of(logs: Vec<Log>) -> Result<Self, LogError> {
         let first = logs.first().ok_or_else(|| LogError::Other("there is no log".to_owned()))?;
         let mut header = first.header().clone();
-        let mut unlisted = not_seen(&logs);
-        let mut seen = BTreeSet::new();
         for log in &logs {
             let other = log.header();
             header.agrees(other).map_err(LogError::Other)?;
             if logs.len() > 1 {
-                is_part(&header, other, &mut seen).map_err(LogError::Other)?;
+                is_part(&header, other).map_err(LogError::Other)?;
             }
             header.started = header.started.min(other.started);
         }
+        let logs = last_of_each(logs);
+        let mut unlisted = not_seen(&logs);
         if let Some(shard) = header.shard.take() {
             unlisted.extend(missing(shard, &logs));
         }
@@ -141,8 +142,8 @@ pub struct Entry<K> {
     log: usize,
 }
 
-/// Whether `other` is another shard of the audit of `first`.
-fn is_part(first: &Header, other: &Header, seen: &mut BTreeSet<u32>) -> Result<(), String> {
+/// Whether `other` is a shard of the audit of `first`.
+fn is_part(first: &Header, other: &Header) -> Result<(), String> {
     let (Some(of), Some(shard)) = (first.shard, other.shard) else {
         return Err("several logs are merged where each is a shard of one audit".to_owned());
     };
@@ -152,10 +153,22 @@ fn is_part(first: &Header, other: &Header, seen: &mut BTreeSet<u32>) -> Result<(
     if first.input != other.input {
         return Err("the shards took their images from different places".to_owned());
     }
-    match seen.insert(shard.index()) {
-        true => Ok(()),
-        false => Err(format!("the shard {shard} is there twice")),
+    Ok(())
+}
+
+/// One log of each shard: of several, as a Job that tries again leaves them,
+/// the last that came to its end.
+fn last_of_each(logs: Vec<Log>) -> Vec<Log> {
+    let mut last: BTreeMap<Option<Shard>, Log> = BTreeMap::new();
+    let rank = |log: &Log| (log.is_finished(), log.header().started);
+    for log in logs {
+        match last.entry(log.header().shard) {
+            Slot::Vacant(slot) => drop(slot.insert(log)),
+            Slot::Occupied(mut slot) if rank(&log) > rank(slot.get()) => drop(slot.insert(log)),
+            Slot::Occupied(_) => {}
+        }
     }
+    last.into_values().collect()
 }
 
 /// What the logs say that nobody looked at.

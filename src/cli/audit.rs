@@ -60,8 +60,6 @@ pub(super) struct Audit {
     /// the right to `list` them, and no other.
     #[arg(long)]
     from_cluster: bool,
-    #[command(flatten)]
-    cluster: ClusterArgs,
     /// One report of the JSON lines of earlier audits: all shards of one, or
     /// one by itself. Asks about no image.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["policy", "resume", "shard"])]
@@ -87,6 +85,8 @@ pub(super) struct Audit {
     /// Seconds that one image may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: u64,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     access: AccessArgs,
 }
@@ -251,7 +251,10 @@ impl Audit {
             out.result(&audit::table(header, tally, Style { colour: out.colour() }));
             return Ok(());
         }
-        out.note(&audit::headline(header, tally));
+        // the JSON lines end with it, and logs of pods mix both streams
+        if self.output != Form::Json {
+            out.note(&audit::headline(header, tally));
+        }
         let (Form::Junit | Form::Sarif, Sink::File(file)) = (self.output, sink) else {
             return Ok(());
         };

@@ -17,7 +17,7 @@ use super::sources::Sources;
 use super::trusted;
 use super::view::{Lists, View};
 use crate::engine::{Ask, Engine, Error, Image};
-use crate::image::Source;
+use crate::image::{Digest, Source};
 use crate::limits::Limits;
 use crate::policy::{CheckOutcome, Decision, Row, Verdict};
 use crate::report::{self, escaped};
@@ -67,11 +67,13 @@ impl Reply {
         Self::undecided(&why)
     }
 
-    fn of(verdict: &Verdict) -> Self {
-        let (outcome, word) = match verdict.decision {
-            Decision::Allow => (Outcome::Allow, "allow"),
-            Decision::Deny => (Outcome::Deny, "deny"),
-            Decision::Undecided => (Outcome::Undecided, "undecided"),
+    fn of(verdict: &Verdict, digest: &Digest) -> Self {
+        // an allow is worth what it admits: the digest that containerd pulls
+        let admitted = verdict.clone().admit().is_ok_and(|admitted| admitted.digest() == digest);
+        let (outcome, word) = match (verdict.decision, admitted) {
+            (Decision::Allow, true) => (Outcome::Allow, "allow"),
+            (Decision::Deny, _) => (Outcome::Deny, "deny"),
+            (Decision::Allow | Decision::Undecided, _) => (Outcome::Undecided, "undecided"),
         };
         let why = reasons(verdict).join("; ");
         let details = report::text(verdict, report::Style::default());
@@ -208,7 +210,7 @@ impl Pull {
             && let Some(verdict) = self.stage(1, Lists::Kept(listing), now, 2).await.ok().flatten()
             && verdict.decision == Decision::Allow
         {
-            return Reply::of(&verdict);
+            return Reply::of(&verdict, self.request.digest());
         }
         let servers = self.sources.servers.len();
         let mut last = Reply::late(self.config.deadline());
@@ -220,7 +222,7 @@ impl Pull {
                 Ok(None) => {}
                 Err(error) => last = Reply::undecided(&with_causes(&error)),
                 Ok(Some(verdict)) => {
-                    last = Reply::of(&verdict);
+                    last = Reply::of(&verdict, self.request.digest());
                     if verdict.decision == Decision::Allow {
                         self.keep(&recorder, now);
                     }

@@ -48,7 +48,7 @@ fn the_summary_groups_by_cause_and_says_what_to_do() {
     let ran = scene.audit(&list, "").exits(2);
     let said = &ran.stdout;
     for part in [
-        "policy shop denies 19 of 23 images and allows 3, 1 of them only because of audit; \
+        "policy `shop` denies 19 of 23 images and allows 3, 1 of them only because of audit; \
          1 could not be decided on",
         "unsigned ours/by-me: 16 images",
         "needs a signature of me, for this repository; there is no signature",
@@ -97,10 +97,15 @@ fn an_empty_list_is_no_clean_bill() {
 fn changed_bytes_are_denied_for_it() {
     let scene = Scene::new();
     let image = scene.signed("signed/app", "v1");
-    let digest = image.digest.to_string();
-    let asked = format!("GET /v2/signed/app/manifests/{digest}");
-    scene.registry.lie(&asked, Lie::Body(vec![b'x'; 300]));
-    for name in [scene.name("signed/app:v1"), format!("{}@{digest}", scene.name("signed/app"))] {
+    let manifest = scene.registry.manifest("signed/app", "v1").unwrap();
+    let manifest: serde_json::Value = serde_json::from_slice(&manifest).unwrap();
+    let (digest, config) = (&image.digest, manifest["config"]["digest"].as_str().unwrap());
+    let pinned = format!("{}@{digest}", scene.name("signed/app"));
+    for (name, asked) in [
+        (pinned, format!("GET /v2/signed/app/manifests/{digest}")),
+        (scene.name("signed/app:v1"), format!("GET /v2/signed/app/blobs/{config}")),
+    ] {
+        scene.registry.lie_times(1, &asked, Lie::Body(vec![b'x'; 300]));
         let ran = scene.audit(std::slice::from_ref(&name), "--output json");
         let line = &answers(&ran.stdout)[&name];
         assert_eq!(line["causes"][0]["class"], "integrity", "{ran}");

@@ -13,8 +13,14 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+#[allow(dead_code)]
+#[path = "../kube/cluster.rs"]
+mod apiserver;
+
 mod answers;
+mod cluster;
 mod lists;
+mod many;
 mod real;
 mod reports;
 mod resume;

@@ -44,7 +44,7 @@ fn a_shard_that_is_missing_or_unfinished_is_not_overlooked() {
     merge("shard-0.jsonl shard-1.jsonl shard-2.jsonl").exits(0).says("denies 0 of 12");
     merge("shard-0.jsonl shard-2.jsonl").exits(2).says("shard 1/3: its log is not among");
     merge("shard-1.jsonl").exits(2).says("shard 0/3").says("shard 2/3");
-    merge("shard-0.jsonl shard-0.jsonl shard-2.jsonl").exits(2).says("is there twice");
+    merge("shard-0.jsonl shard-0.jsonl shard-2.jsonl").exits(2).says("shard 1/3: its log");
     let whole = String::from_utf8(scene.sandbox.read("shard-1.jsonl")).unwrap();
     let cut = whole.trim_end().rsplit_once('\n').unwrap().0.to_owned() + "\n";
     scene.sandbox.write("shard-1.jsonl", cut);
@@ -53,6 +53,27 @@ fn a_shard_that_is_missing_or_unfinished_is_not_overlooked() {
     merge("shard-0.jsonl shard-1.jsonl").exits(2).says("belongs to another shard");
     scene.sandbox.write("shard-1.jsonl", "");
     merge("shard-0.jsonl shard-1.jsonl").exits(2).says("`shard-1.jsonl` holds no audit");
+}
+
+/// A Job tries a part again whose answer was undecided; each try leaves a log.
+#[test]
+fn of_several_logs_of_a_shard_the_last_whole_one_counts() {
+    let scene = Scene::new();
+    let list = [scene.name("open/late:v1")];
+    let shard =
+        |log: &str| scene.audit(&list, &format!("--shard 0/1 --output json --resume {log}"));
+    shard("first.jsonl").exits(2);
+    scene.unsigned("open/late", "v1");
+    shard("second.jsonl").exits(0);
+    let merge = |files: &str| scene.sandbox.ocisign(&format!("audit --merge {files}"));
+    merge("first.jsonl").exits(2);
+    merge("first.jsonl second.jsonl").exits(0);
+    merge("second.jsonl first.jsonl").exits(0);
+    let whole = String::from_utf8(scene.sandbox.read("second.jsonl")).unwrap();
+    scene
+        .sandbox
+        .write("second.jsonl", whole.trim_end().rsplit_once('\n').unwrap().0.to_owned() + "\n");
+    merge("first.jsonl second.jsonl").exits(2).says("absent: 1 image");
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 
 use super::common::registry::Options;
-use super::common::run::{Ran, Sandbox};
+use super::common::run::{Ran, Sandbox, source};
 use super::node::Node;
 
 impl Node {
@@ -284,6 +284,16 @@ fn the_directory_is_the_configured_one_unless_told() {
     node.sandbox.ocisign(line).exits(0);
     assert_eq!(node.names("bin"), ["ocisign-containerd"]);
     node.sandbox.ocisign("containerd check --config config.toml").exits(0);
+}
+
+#[test]
+fn the_documented_configuration_is_one() {
+    let page = fs::read_to_string(source("docs/containerd.md")).unwrap();
+    let block = page.split("```json\n").nth(1).unwrap().split("```").next().unwrap();
+    let config = ocisign::containerd::Config::parse(block.as_bytes()).unwrap();
+    // and names every field: what it leaves out would be added
+    let text: serde_json::Value = serde_json::from_str(&config.text()).unwrap();
+    assert_eq!(text, serde_json::from_str::<serde_json::Value>(block).unwrap());
 }
 
 #[test]

@@ -15,6 +15,14 @@ use crate::scene::*;
 #[derive(Debug, Default)]
 struct Glass(Mutex<BTreeMap<Digest, Chunk>>);
 
+impl Glass {
+    fn damage(&self, damage: Damage) {
+        let mut kept = self.0.lock().unwrap();
+        assert!(kept.len() >= 3, "manifest, config and bundle");
+        kept.values_mut().for_each(|bytes| *bytes = damage(bytes).into());
+    }
+}
+
 impl Shelf for Glass {
     fn find(&self, key: &Digest) -> Option<Chunk> {
         self.0.lock().unwrap().get(key).cloned()
@@ -132,13 +140,15 @@ async fn a_media_type_is_remembered_for_its_place_alone() {
     }
 }
 
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 /// Whatever a shelf gives back, the answer is the true one: a shelf on a disk
 /// may be damaged, and one that others write may lie.
 #[tokio::test]
 async fn a_shelf_that_lies_changes_no_answer() {
     let (registry, image) = signed_app();
     let pinned = name(&registry, REPOSITORY, &format!("@{}", image.digest));
-    let damages: [fn(&[u8]) -> Vec<u8>; 6] = [
+    let damages: [Damage; 6] = [
         |bytes| bytes[..bytes.len() / 2].to_vec(),
         |_| Vec::new(),
         |bytes| [bytes, b" "].concat(),
@@ -151,10 +161,7 @@ async fn a_shelf_that_lies_changes_no_answer() {
         let settings = || Settings { shelf: Some(shelf.clone()), ..Settings::default() };
         let first = gate_with(engine(&signed_by("ana")), settings());
         assert_eq!(ask(&first, &pinned).await, ALLOWED);
-        let mut kept = shelf.0.lock().unwrap();
-        assert!(kept.len() >= 3, "manifest, config and bundle");
-        kept.values_mut().for_each(|bytes| *bytes = damage(bytes).into());
-        drop(kept);
+        shelf.damage(damage);
         let second = gate_with(engine(&signed_by("ana")), settings());
         let answer = second.judge(&question(&pinned)).await.unwrap();
         // only the type under which the registry gives it is not in its bytes

@@ -45,8 +45,12 @@ fn in_audit_mode_users_are_warned_of_what_would_be_denied() {
     let Some(mut w) = World::new("warned") else { return };
     w.serve("--audit");
     w.register(&[Hook::Validate], |_| {});
-    let good = w.cluster.create(&w.collection("Pod"), &simple_pod("good", &w.signed)).succeeds();
+    let pinned = format!("{}@{}", w.signed, w.digest());
+    let good = w.cluster.create(&w.collection("Pod"), &simple_pod("good", &pinned)).succeeds();
     assert_eq!(good.warnings, [""; 0]);
+    // it may be another image by the time that a node pulls it
+    let tag = w.cluster.create(&w.collection("Pod"), &simple_pod("tag", &w.signed)).succeeds();
+    assert!(tag.warnings.concat().contains(&w.digest()), "{tag:#?}");
     let bad = w.cluster.create(&w.collection("Pod"), &simple_pod("bad", &w.unsigned)).succeeds();
     let text = bad.warnings.join("\n");
     assert!(text.contains(&w.unsigned) && text.contains("signed-by-me"), "{text}");

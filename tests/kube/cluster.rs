@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
@@ -46,7 +46,18 @@ pub(crate) struct Cluster {
     url: String,
     runtime: Runtime,
     client: kube::Client,
-    _lifeline: Mutex<Child>,
+    _lifeline: Lifeline,
+}
+
+/// What both end with: where they do not come up, or by the end of the pipe
+/// when the tests end.
+struct Lifeline(Child);
+
+impl Drop for Lifeline {
+    fn drop(&mut self) {
+        drop(self.0.stdin.take());
+        let _ = self.0.wait();
+    }
 }
 
 /// What the API answered.
@@ -79,16 +90,18 @@ impl Cluster {
         fs::write(folder.join("tokens.csv"), "admin,admin,1,\"system:masters\"\n").unwrap();
         fs::write(folder.join("audit.yaml"), AUDIT).unwrap();
         let port = free_port();
-        let lifeline = Command::new("sh")
-            .args(["-c", SCRIPT, "kube"])
-            .arg(&folder)
-            .arg(program)
-            .args([port, free_port(), free_port()].map(|port| port.to_string()))
-            .stdin(Stdio::piped())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
+        let lifeline = Lifeline(
+            Command::new("sh")
+                .args(["-c", SCRIPT, "kube"])
+                .arg(&folder)
+                .arg(program)
+                .args([port, free_port(), free_port()].map(|port| port.to_string()))
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
         let url = format!("https://127.0.0.1:{port}");
         let certificate = folder.join("pki/apiserver.crt");
         if !eventually(Duration::from_secs(60), || certificate.is_file()) {
@@ -101,7 +114,7 @@ impl Cluster {
             .unwrap();
         let kubeconfig = kubeconfig(&url, &certificate, "admin");
         let client = runtime.block_on(client(&kubeconfig));
-        let cluster = Self { folder, url, runtime, client, _lifeline: Mutex::new(lifeline) };
+        let cluster = Self { folder, url, runtime, client, _lifeline: lifeline };
         let ready = || cluster.try_send("GET", "/readyz", "", "").is_some_and(|r| r.status == 200);
         if !eventually(Duration::from_secs(60), ready) {
             let log = fs::read_to_string(cluster.folder.join("kube-apiserver.log"));

@@ -55,6 +55,19 @@ fn without_the_webhook_nothing_is_admitted_until_it_is_back() {
 }
 
 #[test]
+fn a_webhook_that_stands_still_is_a_denial_by_the_api_server() {
+    let Some(mut w) = World::new("still") else { return };
+    w.serve("");
+    w.register(&[Hook::Validate], |webhook| webhook["timeoutSeconds"] = 1.into());
+    w.signal("-STOP");
+    let reply = w.cluster.create(&w.collection("Pod"), &simple_pod("p", &w.signed));
+    assert!(reply.fails().contains("failed calling webhook"), "{reply:#?}");
+    w.signal("-CONT");
+    let again = || w.cluster.create(&w.collection("Pod"), &simple_pod("p", &w.signed)).status;
+    assert!(eventually(Duration::from_secs(10), || again() == 201));
+}
+
+#[test]
 fn an_image_that_is_signed_after_its_denial_is_soon_admitted() {
     let Some(w) = World::guarded("soon", &[Hook::Validate]) else { return };
     let image = w.push("late:v1");

@@ -85,7 +85,7 @@ fn holes(documents: &[Document], guard: &Guard<'_>) -> (BTreeSet<Hole>, usize) {
     for document in documents {
         for request in document.requests() {
             let keeps = |(name, _): &(&str, &str)| request.subresource.as_deref() == Some(name);
-            if KEEPS_NO_IMAGE.iter().any(|entry| keeps(entry)) {
+            if KEEPS_NO_IMAGE.iter().any(keeps) {
                 continue;
             }
             for field in document.texts(&request.schema) {

@@ -166,6 +166,41 @@ fn without_the_right_to_read_it_a_secret_is_named_in_the_denial() {
 }
 
 #[test]
+fn what_is_asked_of_the_api_is_get_by_name() {
+    let Some(p) = Private::new("least", true) else { return };
+    p.secret("regcred", false, &[(&p.host, "secret")]);
+    p.create("app", &["regcred"], "").succeeds();
+    let own = |line: &Value| line["user"]["username"] == "system:serviceaccount:least:ocisign";
+    let asked: std::collections::BTreeSet<String> = p
+        .world
+        .cluster
+        .audited("least")
+        .iter()
+        .filter(|line| own(line))
+        .map(|line| {
+            let [verb, resource, name] =
+                [&line["verb"], &line["objectRef"]["resource"], &line["objectRef"]["name"]]
+                    .map(|text| text.as_str().unwrap());
+            format!("{verb} {resource} {name}")
+        })
+        .collect();
+    let want = ["get secrets regcred", "get serviceaccounts default"];
+    assert_eq!(asked, want.map(str::to_owned).into());
+}
+
+#[test]
+fn without_a_cluster_it_serves_only_where_secrets_are_not_insisted_on() {
+    let Some(w) = World::new("insists") else { return };
+    let serve = "serve --policy policy.json --tls-cert tls.crt --tls-key tls.key \
+                 --listen 127.0.0.1:0";
+    w.sandbox.ocisign(&format!("{serve} --pull-secrets on")).exits(2).says("is no pod");
+    w.sandbox.write("broken", "no kubeconfig");
+    for insisting in ["--kubeconfig broken", "--kubeconfig none"] {
+        w.sandbox.ocisign(&format!("{serve} {insisting}")).exits(2).says("kubeconfig `");
+    }
+}
+
+#[test]
 fn a_secret_that_cannot_be_understood_is_undecided_and_not_shown() {
     let Some(p) = Private::new("not-understood", true) else { return };
     let secret = |name: &str, text: &str| {

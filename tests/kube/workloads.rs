@@ -19,8 +19,7 @@ fn every_image_of_every_kind_is_verified() {
             }
             assert!(!message.contains(&w.signed), "{kind} {place:?}: {message}");
             let good = object(kind, &name, &place.spec(&w.signed, &w.signed));
-            let reply = w.cluster.create(&w.collection(kind), &good).succeeds();
-            assert_eq!(reply.warnings, [""; 0], "{kind} {place:?}");
+            w.cluster.create(&w.collection(kind), &good).succeeds();
         }
     }
 }

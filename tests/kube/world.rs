@@ -116,6 +116,12 @@ impl World {
         Some(world)
     }
 
+    /// The digest of the signed image.
+    pub(crate) fn digest(&self) -> String {
+        let line = format!("verify --output json --key me.pub {}", self.signed);
+        self.sandbox.ocisign(&line).exits(0).json()["digest"].as_str().unwrap().to_owned()
+    }
+
     /// Starts the webhook, with more words on its command line.
     pub(crate) fn serve(&mut self, more: &str) {
         let log = File::create(self.sandbox.path("serve.log")).unwrap();
@@ -145,6 +151,12 @@ impl World {
             child.kill().unwrap();
             child.wait().unwrap();
         }
+    }
+
+    /// Lets the webhook stand still, and go on.
+    pub(crate) fn signal(&self, signal: &str) {
+        let id = self.webhook.as_ref().unwrap().id().to_string();
+        assert!(Command::new("kill").args([signal, &id]).status().unwrap().success());
     }
 
     /// Takes the registry away.

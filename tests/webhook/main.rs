@@ -11,6 +11,7 @@ mod binary;
 mod faults;
 mod floods;
 mod reload;
+mod review;
 mod served;
 mod server;
 mod tls;

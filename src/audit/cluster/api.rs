@@ -1,5 +1,6 @@
 //! The API server: one kind of objects, page by page, and single documents.
 
+use std::cell::OnceCell;
 use std::time::Duration;
 
 use axum::body::Body;
@@ -21,10 +22,16 @@ const PAGE: u32 = 500;
 /// last one was: it keeps that for five minutes.
 const RESTARTS: u32 = 5;
 
+/// Times that one request is made.
+const TRIES: u32 = 3;
+
 /// The API server.
 pub(super) struct Api<'l> {
     client: kube::Client,
     limits: &'l Limits,
+    /// Why it cannot be reached: then nothing more is asked, or nine kinds
+    /// would wait nine times.
+    gone: OnceCell<String>,
 }
 
 /// What the server said to one request.
@@ -36,6 +43,8 @@ enum Said {
     Expired,
     /// It has too much to do; the text says so.
     Later(String),
+    /// Nothing; the text says how.
+    Nothing(String),
     /// It will not; the text says why and what to do.
     No(String),
 }
@@ -48,7 +57,7 @@ enum Listing {
 
 impl<'l> Api<'l> {
     pub(super) fn new(client: kube::Client, limits: &'l Limits) -> Self {
-        Self { client, limits }
+        Self { client, limits, gone: OnceCell::new() }
     }
 
     /// Lists all objects of a kind; those of one namespace where one is
@@ -85,12 +94,10 @@ impl<'l> Api<'l> {
                 Said::Bytes(bytes) => bytes,
                 Said::Expired => return Ok(Listing::Expired),
                 Said::Absent => {
-                    return Err(format!(
-                        "the API server has no {} (404); look at its version",
-                        resource.name()
-                    ));
+                    let what = resource.name();
+                    return Err(format!("the API server has no {what} (404); look at its version"));
                 }
-                Said::Later(why) | Said::No(why) => return Err(why),
+                Said::Later(why) | Said::Nothing(why) | Said::No(why) => return Err(why),
             };
             let Page { more } = read_page(&bytes, &mut |object| found.add(object))?;
             if more.is_none() {
@@ -118,21 +125,30 @@ impl<'l> Api<'l> {
                 format!("the API server's answer is another (line {line}, column {column})")
             }),
             Said::Expired => Err("the API server answers 410; try again".to_owned()),
-            Said::Later(why) | Said::No(why) => Err(why),
+            Said::Later(why) | Said::Nothing(why) | Said::No(why) => Err(why),
         }
     }
 
     /// One page; a server that has too much to do is asked again.
     async fn patiently(&self, path: &str, next: Option<&str>, what: &str) -> Result<Said, String> {
+        if let Some(why) = self.gone.get() {
+            return Err(why.clone());
+        }
         let mut attempt = 1;
         loop {
-            match self.once(path, next, what).await? {
-                Said::Later(_) if attempt < self.limits.attempts => {
-                    tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
-                    attempt += 1;
+            let said = self.once(path, next, what).await?;
+            match &said {
+                Said::Later(_) | Said::Nothing(_) if attempt < TRIES => {}
+                Said::Nothing(why) => {
+                    let why = self.gone.get_or_init(|| why.clone());
+                    return Err(why.clone());
                 }
-                said => return Ok(said),
+                Said::Bytes(_) | Said::Absent | Said::Expired | Said::Later(_) | Said::No(_) => {
+                    return Ok(said);
+                }
             }
+            tokio::time::sleep(Duration::from_millis(250 << attempt)).await;
+            attempt += 1;
         }
     }
 
@@ -145,7 +161,7 @@ impl<'l> Api<'l> {
                 .client
                 .send(request.map(kube::client::Body::from))
                 .await
-                .map_err(|error| Said::Later(unreachable(&error)))?;
+                .map_err(|error| Said::Nothing(unreachable(&error)))?;
             match response.status() {
                 StatusCode::OK => Ok(response.into_body()),
                 status => Err(refused(status, what)),
@@ -154,7 +170,7 @@ impl<'l> Api<'l> {
         let wait = self.limits.idle_timeout;
         let silent = || {
             let why = format!("no answer from the API server within {} s", wait.as_secs());
-            Ok(Said::Later(format!("{why}; try again")))
+            Ok(Said::Nothing(format!("{why}; try again")))
         };
         match tokio::time::timeout(wait, answer).await {
             Err(_) => silent(),
@@ -172,7 +188,9 @@ impl<'l> Api<'l> {
         let mut bytes = Vec::new();
         while let Some(chunk) = chunks.next().await {
             let Ok(chunk) = chunk else {
-                return Ok(Said::Later("the API server's answer broke off; try again".to_owned()));
+                return Ok(Said::Nothing(
+                    "the API server's answer broke off; try again".to_owned(),
+                ));
             };
             let length = bytes.len().saturating_add(chunk.len());
             if u64::try_from(length).unwrap_or(u64::MAX) > most {

@@ -30,7 +30,7 @@ enum Entry {
     SigstoreSigned {
         #[serde(flatten)]
         keys: Keys,
-        signed_identity: Match,
+        signed_identity: SignedIdentity,
     },
 }
 
@@ -43,12 +43,16 @@ enum Keys {
 }
 
 #[derive(Serialize)]
-#[serde(tag = "type", rename_all = "camelCase", rename_all_fields = "camelCase")]
-enum Match {
-    MatchRepository,
-    MatchRepoDigestOrExact,
-    MatchExact,
-    RemapIdentity { prefix: String, signed_prefix: String },
+#[serde(tag = "type", rename_all_fields = "camelCase")]
+enum SignedIdentity {
+    #[serde(rename = "matchRepository")]
+    Repository,
+    #[serde(rename = "matchRepoDigestOrExact")]
+    RepoDigestOrExact,
+    #[serde(rename = "matchExact")]
+    Exact,
+    #[serde(rename = "remapIdentity")]
+    Remap { prefix: String, signed_prefix: String },
 }
 
 /// `policy.json`: everything is rejected but what the policy permits, on
@@ -87,11 +91,11 @@ fn entry(clause: &Clause, pems: &BTreeMap<KeyId, String>) -> Entry {
         }
     };
     let signed_identity = match &clause.identity {
-        Identity::Repository => Match::MatchRepository,
-        Identity::ExactOrDigest => Match::MatchRepoDigestOrExact,
-        Identity::Exact => Match::MatchExact,
+        Identity::Repository => SignedIdentity::Repository,
+        Identity::ExactOrDigest => SignedIdentity::RepoDigestOrExact,
+        Identity::Exact => SignedIdentity::Exact,
         Identity::Remapped { prefix, signed } => {
-            Match::RemapIdentity { prefix: prefix.clone(), signed_prefix: signed.clone() }
+            SignedIdentity::Remap { prefix: prefix.clone(), signed_prefix: signed.clone() }
         }
     };
     Entry::SigstoreSigned { keys, signed_identity }

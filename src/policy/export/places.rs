@@ -61,18 +61,19 @@ impl Place {
         self.wider().iter().find_map(|wider| places.get(wider))
     }
 
-    /// Whether a name can fall from `narrow` to this place by its spelling.
+    /// The places to which a name of this one can fall by its spelling.
     ///
     /// Letter case, `:443` and the aliases of Docker Hub are one name to
     /// ocisign and others to containers/image. Hosts are spelled in full
-    /// everywhere but here.
-    pub(super) fn catches(&self, narrow: &Self) -> bool {
-        match self {
-            Self::Everything | Self::Wildcard(_) if narrow.wider().contains(self) => true,
-            // `registry-1.docker.io`
-            Self::Wildcard(host) if host == HUB => narrow.is_hub(),
-            Self::Everything | Self::Wildcard(_) | Self::Path(_) => false,
-        }
+    /// everywhere but there.
+    pub(super) fn caught_by(&self) -> Vec<Self> {
+        let open = |place: &Self| match place {
+            Self::Everything | Self::Wildcard(_) => true,
+            Self::Path(_) => false,
+        };
+        // `registry-1.docker.io` lies in `*.docker.io`
+        let hub = self.is_hub().then(|| Self::Wildcard(HUB.to_owned()));
+        self.wider().into_iter().filter(open).chain(hub).collect()
     }
 
     /// Every place that this one lies in, the narrowest first.
@@ -194,11 +195,10 @@ mod tests {
 
     #[test]
     fn a_name_in_another_spelling_falls_to_where_no_host_is_spelled() {
-        assert!(Place::Everything.catches(&path("a.b/c")));
-        assert!(wildcard("b").catches(&path("a.b/c")));
-        assert!(wildcard("docker.io").catches(&path("docker.io/me")));
-        assert!(!path("a.b").catches(&path("a.b/c")), "paths have one spelling");
-        assert!(!wildcard("c").catches(&path("a.b/c")));
-        assert!(!Place::Everything.catches(&Place::Everything));
+        let texts = |place: Place| place.caught_by().iter().map(Place::text).collect::<Vec<_>>();
+        assert_eq!(texts(path("a.b.c/d/e")), ["*.b.c", "*.c", ""]);
+        assert_eq!(texts(wildcard("b.c")), ["*.c", ""]);
+        assert_eq!(texts(path("docker.io/me")), ["*.io", "", "*.docker.io"]);
+        assert!(texts(Place::Everything).is_empty());
     }
 }

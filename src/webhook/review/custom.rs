@@ -12,8 +12,8 @@ use crate::limits::Limits;
 use crate::report::escaped;
 use crate::webhook::PodAccess;
 
+use super::kinds::GroupVersionKind;
 use super::object::{At, no_twins};
-use super::parse::GroupVersionKind;
 use super::pod::{Found, KEYS, pod_spec};
 use super::table::is_built_in;
 use super::{Role, Unreadable, Use};
@@ -179,13 +179,13 @@ impl Custom {
         let keys: Vec<&str> = self.keys.iter().map(String::as_str).collect();
         no_twins(object, &keys)?;
         for path in &self.pod_specs {
-            for (pointer, value) in located(path, object, found.most)? {
+            for (pointer, value) in located(path, object, found.bounds.images)? {
                 found.add_pod_spec(&pod_spec(pointer, value)?)?;
             }
         }
         let access = Arc::new(PodAccess::default());
         for path in &self.images {
-            for (pointer, value) in located(path, object, found.most)? {
+            for (pointer, value) in located(path, object, found.bounds.images)? {
                 let at = At { pointer, value };
                 let text = value.as_str().ok_or_else(|| at.is_no("text"))?;
                 found.add(Use::new(at.pointer, Role::Custom, "", Some(text), &access))?;

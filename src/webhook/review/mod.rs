@@ -9,6 +9,7 @@
 //! ```
 
 mod custom;
+mod kinds;
 mod object;
 mod parse;
 mod plan;
@@ -22,7 +23,8 @@ use std::fmt;
 use std::sync::Arc;
 
 pub use custom::BadTable;
-pub use parse::{BadReview, DryRun, GroupVersionKind, GroupVersionResource, Operation, Review};
+pub use kinds::{DryRun, GroupVersionKind, GroupVersionResource, Operation};
+pub use parse::{BadReview, Review};
 pub use plan::{Inquiry, Nothing, Plan};
 pub use pod::{IMAGE_FIELDS, ImageField};
 pub use respond::{Judged, Options, Outcome, Refusal, Response, mutate, refuse, validate};

@@ -4,6 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::image::ReferenceError;
+use crate::limits::Limits;
+use crate::report::escaped;
 use crate::webhook::PodAccess;
 
 use super::object::At;
@@ -48,12 +51,25 @@ pub(super) const KEYS: &[&str] = &[
 #[derive(Debug)]
 pub(super) struct Found {
     pub(super) uses: Vec<Use>,
-    pub(super) most: usize,
+    pub(super) bounds: Bounds,
+}
+
+/// How much one object may have.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) images: usize,
+    pub(super) pull_secrets: usize,
+}
+
+impl Bounds {
+    pub(super) fn of(limits: &Limits) -> Self {
+        Self { images: limits.review_images, pull_secrets: limits.pull_secrets }
+    }
 }
 
 impl Found {
-    pub(super) fn new(most: usize) -> Self {
-        Self { uses: Vec::new(), most }
+    pub(super) fn new(bounds: Bounds) -> Self {
+        Self { uses: Vec::new(), bounds }
     }
 
     /// Adds a use, unless two paths led to one place.
@@ -61,8 +77,8 @@ impl Found {
         if self.uses.iter().any(|other| other.pointer == found.pointer) {
             return Ok(());
         }
-        if self.uses.len() >= self.most {
-            let most = self.most;
+        let most = self.bounds.images;
+        if self.uses.len() >= most {
             return Err(Unreadable::new(format!(
                 "the object has more than {most} images; split it"
             )));
@@ -73,7 +89,7 @@ impl Found {
 
     /// Adds every image of a pod spec.
     pub(super) fn add_pod_spec(&mut self, spec: &At<'_>) -> Result<(), Unreadable> {
-        let access = Arc::new(access(spec, self.most)?);
+        let access = Arc::new(access(spec, self.bounds.pull_secrets)?);
         for field in IMAGE_FIELDS {
             for element in spec.elements(field.list)? {
                 if let Some(found) = image(field, &element, &access)? {
@@ -113,7 +129,11 @@ impl Use {
             // the API server lets a template leave it out, for a controller to
             // fill in; what that will be is not known here
             None | Some("") => Err("names no image; write one".to_owned()),
-            Some(text) => text.parse().map_err(|e: crate::image::ReferenceError| e.to_string()),
+            Some(text) if is_image_id(text) => Err(format!(
+                "`{}` is an image that a node has already, from nowhere; write HOST/REPOSITORY",
+                escaped(text)
+            )),
+            Some(text) => text.parse().map_err(|e: ReferenceError| e.to_string()),
         };
         Self {
             pointer,
@@ -126,6 +146,14 @@ impl Use {
             list: String::new(),
         }
     }
+}
+
+/// Whether a runtime takes a text for the id of an image on its node, or for
+/// the beginning of one. By the grammar it is the repository `sha256` of
+/// Docker Hub, which is not what would run.
+fn is_image_id(text: &str) -> bool {
+    let algorithms = ["sha256", "sha384", "sha512"];
+    text.split_once(':').is_some_and(|(name, _)| algorithms.contains(&name))
 }
 
 fn access(spec: &At<'_>, most: usize) -> Result<PodAccess, Unreadable> {

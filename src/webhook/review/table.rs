@@ -6,9 +6,9 @@ use crate::limits::Limits;
 use crate::report::escaped;
 
 use super::custom::{self, Custom};
+use super::kinds::GroupVersionKind;
 use super::object::{At, no_twins};
-use super::parse::GroupVersionKind;
-use super::pod::{Found, KEYS};
+use super::pod::{Bounds, Found, KEYS};
 use super::{BadTable, Unreadable, Use};
 
 /// A kind of Kubernetes itself, and the way from its root to its pod spec.
@@ -52,13 +52,13 @@ const fn place(
 #[derive(Debug, Clone)]
 pub struct Table {
     custom: Vec<Custom>,
-    most: usize,
+    bounds: Bounds,
 }
 
 impl Table {
     /// The kinds of Kubernetes itself.
     pub fn built_in(limits: &Limits) -> Self {
-        Self { custom: Vec::new(), most: limits.review_images }
+        Self { custom: Vec::new(), bounds: Bounds::of(limits) }
     }
 
     /// The kinds of Kubernetes itself, and those of a file of custom
@@ -67,7 +67,7 @@ impl Table {
     /// # Errors
     /// [`BadTable`] where the file breaks its grammar or would replace a kind.
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, BadTable> {
-        Ok(Self { custom: custom::parse(bytes, limits)?, most: limits.review_images })
+        Ok(Self { custom: custom::parse(bytes, limits)?, bounds: Bounds::of(limits) })
     }
 
     /// The kinds of Kubernetes itself.
@@ -86,7 +86,7 @@ impl Table {
         kind: &GroupVersionKind,
         object: &Value,
     ) -> Result<Vec<Use>, Unreadable> {
-        let mut found = Found::new(self.most);
+        let mut found = Found::new(self.bounds);
         if let Some(place) = BUILT_IN.iter().find(|place| place.is(kind)) {
             is_of_kind(object, kind)?;
             no_twins(object, KEYS)?;

@@ -8,8 +8,8 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::*;
-use crate::store::auth::{Anonymous, Credential};
+use super::{Arc, Credentials, Keychain as _, Keyring, Limits, PodAccess, PullSecrets};
+use crate::store::auth::{Anonymous, Credential, HostCredential, Secret};
 
 /// What to answer to a path; `None` for nothing, ever.
 type Answers = Arc<dyn Fn(&str) -> Option<String> + Send + Sync>;
@@ -20,6 +20,14 @@ struct Server {
 }
 
 async fn server(limits: &Limits, answers: Answers) -> Server {
+    with_fallback(limits, answers, Arc::new(Anonymous)).await
+}
+
+async fn with_fallback(
+    limits: &Limits,
+    answers: Answers,
+    fallback: Arc<dyn Credentials>,
+) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}", listener.local_addr().unwrap());
     let asked = Arc::new(Mutex::new(Vec::new()));
@@ -43,7 +51,7 @@ async fn server(limits: &Limits, answers: Answers) -> Server {
     let mut config = kube::Config::new(url.parse().unwrap());
     config.default_retry = false;
     let client = kube::Client::try_from(config).unwrap();
-    Server { asked, secrets: PullSecrets::new(client, Arc::new(Anonymous), limits) }
+    Server { asked, secrets: PullSecrets::new(client, fallback, limits) }
 }
 
 fn http(status: &str, body: &str) -> Option<String> {
@@ -113,6 +121,29 @@ async fn the_pods_secrets_come_first_then_those_of_its_service_account_each_once
 }
 
 #[tokio::test]
+async fn the_fallback_has_what_no_secret_has_and_no_more() {
+    let answers: Answers = Arc::new(|path| match path.rsplit('/').next().unwrap() {
+        "regcred" => pull_secret("a.example", "of-the-pod"),
+        _ => http("404 Not Found", "{}"),
+    });
+    for host in ["a.example", "b.example"] {
+        let credential =
+            Credential::Password { username: "fallback".to_owned(), password: Secret::new("p") };
+        let fallback = HostCredential { host: host.to_owned(), credential };
+        let limits = Limits::default();
+        let server = with_fallback(&limits, Arc::clone(&answers), Arc::new(fallback)).await;
+        let access = access(&["regcred", "missing"]);
+        let keyring = server.secrets.keyring("space", &access).await.unwrap().unwrap();
+        assert_eq!(user(&keyring, "a.example/x").await.unwrap().as_deref(), Some("of-the-pod"));
+        let other = user(&keyring, "b.example/x").await;
+        match host {
+            "b.example" => assert_eq!(other.unwrap().as_deref(), Some("fallback")),
+            _ => assert!(other.unwrap_err().contains("`space/missing`")),
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_pod_without_secrets_has_no_keyring() {
     let server = server(&Limits::default(), Arc::new(|_| http("404 Not Found", "{}"))).await;
     assert!(server.secrets.keyring("space", &PodAccess::default()).await.unwrap().is_none());
@@ -144,7 +175,7 @@ async fn names_that_are_none_are_not_asked_for() {
     let access = PodAccess { service_account: "../../x".to_owned(), ..access(&names) };
     let keyring = server.secrets.keyring("space", &access).await.unwrap().unwrap();
     assert!(user(&keyring, "a.example/x").await.unwrap_err().contains("does not exist"));
-    server.secrets.keyring("../kube-system", &super::PodAccess::default()).await.unwrap();
+    server.secrets.keyring("../kube-system", &PodAccess::default()).await.unwrap();
     assert_eq!(server.asked.lock().unwrap().as_slice(), [""; 0]);
 }
 
