@@ -45,7 +45,7 @@ impl Job {
                 || kind.ends_with("WebhookConfiguration")
         });
         for object in objects.iter().filter(|one| !is_configuration(one)) {
-            cluster.apply(object, Try::Real).await.is_accepted(&title(object));
+            cluster.apply(object, Try::Real).await.passes(&title(object));
         }
         let mut sandbox = Sandbox::new();
         let token = cluster.token_of(namespace, "ocisign-certificate").await;
@@ -61,7 +61,7 @@ impl Job {
 
     pub async fn configure(&self) {
         for object in self.objects.iter().filter(|one| is_configuration(one)) {
-            self.cluster.apply(object, Try::Real).await.is_accepted(&title(object));
+            self.cluster.apply(object, Try::Real).await.passes(&title(object));
         }
     }
 
@@ -108,7 +108,7 @@ async fn the_first_certificate_is_made_and_trusted_and_then_left_alone() {
     job.run("").exits(0).says("nothing is due").lacks("trusts its authority");
     // applying the manifests again takes nothing away
     for object in &job.objects {
-        job.cluster.apply(object, Try::Real).await.is_accepted(&title(object));
+        job.cluster.apply(object, Try::Real).await.passes(&title(object));
     }
     assert_eq!(job.secret().await, (authorities.clone(), certificate));
     assert_eq!(job.bundles().await, [authorities.as_str(), &authorities]);
