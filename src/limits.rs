@@ -133,6 +133,7 @@ pub struct Limits {
     /// review holds the object, the old one, and who asks.
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
+    /// ten thousand; a hostile one takes about 600 bytes of memory for each.
     /// ten thousand; a hostile one takes 600 bytes of memory for each while
     /// its images are looked for.
     pub review_values: usize,
@@ -240,7 +241,7 @@ impl Default for Limits {
             review_bytes: 8 * MIB,
             review_values: 100_000,
             review_images: 256,
-            reviews_bytes: 16 * MIB,
+            reviews_bytes: 24 * MIB,
             reviews: 256,
             review_parallel: 8,
             connections: 512,

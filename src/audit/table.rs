@@ -24,7 +24,7 @@ pub fn table(header: &Header, tally: &Tally, style: Style) -> String {
 pub fn headline(header: &Header, tally: &Tally) -> String {
     let Totals { images, allow, deny, undecided, would_deny } = tally.totals();
     let policy = escaped(&header.policy);
-    let mut text = format!("policy {policy} denies {deny} of {images} images and allows {allow}");
+    let mut text = format!("policy `{policy}` denies {deny} of {images} images and allows {allow}");
     if would_deny > 0 {
         text.push_str(&format!(", {would_deny} of them only because of audit"));
     }

@@ -60,8 +60,6 @@ pub(super) struct Audit {
     /// the right to `list` them, and no other.
     #[arg(long)]
     from_cluster: bool,
-    #[command(flatten)]
-    cluster: ClusterArgs,
     /// One report of the JSON lines of earlier audits: all shards of one, or
     /// one by itself. Asks about no image.
     #[arg(long, value_name = "FILE", num_args = 1.., conflicts_with_all = ["policy", "resume", "shard"])]
@@ -87,6 +85,8 @@ pub(super) struct Audit {
     /// Seconds that one image may take.
     #[arg(long, value_name = "SECONDS", default_value_t = 300, value_parser = clap::value_parser!(u64).range(1..=86_400))]
     deadline: u64,
+    #[command(flatten)]
+    cluster: ClusterArgs,
     #[command(flatten)]
     access: AccessArgs,
 }

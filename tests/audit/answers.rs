@@ -48,7 +48,7 @@ fn the_summary_groups_by_cause_and_says_what_to_do() {
     let ran = scene.audit(&list, "").exits(2);
     let said = &ran.stdout;
     for part in [
-        "policy shop denies 19 of 23 images and allows 3, 1 of them only because of audit; \
+        "policy `shop` denies 19 of 23 images and allows 3, 1 of them only because of audit; \
          1 could not be decided on",
         "unsigned ours/by-me: 16 images",
         "needs a signature of me, for this repository; there is no signature",

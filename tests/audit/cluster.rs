@@ -155,7 +155,7 @@ fn what_would_be_denied_is_shown_with_who_uses_it() {
     space.add("CronJob", "clean", &containers(&scene.name("signed/naked:v1")));
     space.add("StatefulSet", "db", &containers(&scene.name("signed/good:v1")));
     let ran = space.audit(&scene, "--resume audit.jsonl").exits(1);
-    ran.says("policy shop denies 1 of 2 images")
+    ran.says("policy `shop` denies 1 of 2 images")
         .says("unsigned ours/by-me: 1 image, 2 users")
         .says("used by CronJob audit-answers/clean, Deployment audit-answers/shop");
     // what changed in the cluster changes the answer of a run that goes on

@@ -170,7 +170,7 @@ fn a_killed_audit_goes_on_and_answers_the_same() {
     let (list, mut child) = slow(&scene);
     signal(&child, "KILL");
     child.wait().unwrap();
-    let left = answers(&log(&scene).rsplit_once('\n').unwrap().0.to_owned()).len();
+    let left = answers(log(&scene).rsplit_once('\n').unwrap().0).len();
     assert!((1..40).contains(&left), "{left} were answered");
     scene.sandbox.ocisign("audit --merge audit.jsonl").exits(2).says("the audit was cut short");
     let ran = scene.audit(&list, "--resume audit.jsonl --concurrency 40").exits(0);

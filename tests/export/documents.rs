@@ -459,3 +459,53 @@ fn several_keys_need_a_newer_reader() {
     };
     assert_eq!((of(&["bo"]), of(&["ana"])), (1, 2));
 }
+
+/// The example of the page is what is written.
+#[test]
+fn the_page_shows_what_is_exported() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/export.md"));
+    let page = page.unwrap();
+    let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
+    let blocks: Vec<&str> = blocks.collect();
+    let (policy, shown) = (blocks[0], blocks[1]);
+    let document = ocisign::policy::parse(policy.as_bytes(), &ocisign::Limits::default()).unwrap();
+    let policy = ocisign::policy::test::link_by_name(document).unwrap();
+    let keys = ["ana", "bo", "ci"].iter().flat_map(|name| policy.keys(name));
+    let pems = keys.map(|key| (key.id.clone(), String::new())).collect();
+    let limits = ocisign::Limits::default();
+    let export = ocisign::policy::export::containers_policy(
+        &policy,
+        &pems,
+        &Options::default(),
+        hour(0),
+        &limits,
+    );
+    let mut written: Value = serde_json::from_str(&export.unwrap().policy).unwrap();
+    cut_keys(&mut written);
+    // the order of requirements is that of the keys, which the page does not have
+    let sorted = |mut file: Value| {
+        for (_, list) in file["transports"]["docker"].as_object_mut().unwrap() {
+            list.as_array_mut().unwrap().sort_by_key(ToString::to_string);
+        }
+        file
+    };
+    assert_eq!(sorted(written), sorted(serde_json::from_str(shown).unwrap()));
+}
+
+fn cut_keys(value: &mut Value) {
+    match value {
+        Value::Object(object) => {
+            for (name, value) in object {
+                match name.as_str() {
+                    "keyData" => *value = json!("LS0tLS1C…"),
+                    "keyDatas" => {
+                        value.as_array_mut().unwrap().fill(json!("LS0tLS1C…"));
+                    }
+                    _ => cut_keys(value),
+                }
+            }
+        }
+        Value::Array(list) => list.iter_mut().for_each(cut_keys),
+        _ => {}
+    }
+}

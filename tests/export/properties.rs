@@ -84,7 +84,7 @@ fn never_looser() {
         };
         let file: Value = serde_json::from_str(&export.policy).unwrap();
         let times: Vec<_> = (0..12)
-            .map(|t| hour(t))
+            .map(hour)
             .filter(|t| *t >= world.now && export.until.is_none_or(|until| *t < until))
             .collect();
         let (now, policy) = (*later.get(&times), widened(&world));

@@ -174,6 +174,73 @@ async fn only_pinned_references_are_admitted_where_that_is_asked_for() {
     assert_eq!(replaced["value"], pinned.as_str());
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn eight_containers_with_one_image_cost_one_verification() {
+    let images = Images::new();
+    let digest = images.signed("app", "v1").await;
+    let before = images.registry.requests().len();
+    let served = Arc::new(Setup::new().start().await);
+    let image = images.name("app", "v1");
+    let asking: Vec<_> = (0..10)
+        .map(|at| {
+            let (served, review) = (Arc::clone(&served), pod(&at.to_string(), &[&*image; 8]));
+            tokio::spawn(async move { served.review("/validate", &review).await })
+        })
+        .collect();
+    for answer in asking {
+        assert_eq!(answer.await.unwrap()["allowed"], true);
+    }
+    let verdicts = |origin: &str| {
+        format!(r#"ocisign_verdicts_total{{decision="allow",row="holds",origin="{origin}"}}"#)
+    };
+    assert_eq!(served.metric(&verdicts("verified")).await, 1.0);
+    let shared = served.metric(&verdicts("joined")).await;
+    assert_eq!(shared + served.metric(&verdicts("remembered")).await, 9.0);
+    let asked = images.registry.requests().split_off(before);
+    let listings = asked.iter().filter(|request| request.target.contains("/referrers/"));
+    assert_eq!(listings.count(), 1);
+    // pinned and remembered: nobody is asked
+    let before = images.registry.requests().len();
+    let pinned = format!("{image}@{digest}");
+    for uid in ["a", "b"] {
+        assert_eq!(served.review("/validate", &pod(uid, &[&pinned])).await["allowed"], true);
+    }
+    let asked = images.registry.requests().split_off(before);
+    assert!(asked.iter().all(|request| !request.target.ends_with("/v1")), "{asked:?}");
+    let before = images.registry.requests().len();
+    assert_eq!(served.review("/mutate", &pod("c", &[&pinned])).await["allowed"], true);
+    assert_eq!(images.registry.requests().len(), before, "all of it is remembered");
+}
+
+/// A cluster whose secrets cannot be read.
+struct Locked;
+
+#[async_trait]
+impl Keychain for Locked {
+    async fn keyring(&self, _: &str, access: &PodAccess) -> Result<Option<Keyring>, StoreError> {
+        assert_eq!(access.pull_secrets, ["mine"]);
+        let reason = "the secret `mine` may not be read; allow it".to_owned();
+        Err(StoreError::Unauthorized { place: "the cluster".to_owned(), reason })
+    }
+}
+
+#[tokio::test]
+async fn a_pull_secret_that_cannot_be_read_is_a_denial_that_names_it() {
+    let images = Images::new();
+    images.signed("app", "v1").await;
+    let before = images.registry.requests().len();
+    let mut setup = Setup::new();
+    setup.keychain = Some(Arc::new(Locked));
+    let served = setup.start().await;
+    let mut review = pod("1", &[&images.name("app", "v1")]);
+    review["request"]["object"]["spec"]["imagePullSecrets"] = json!([{"name": "mine"}]);
+    let answer = served.review("/validate", &review).await;
+    assert_eq!(answer["allowed"], false);
+    let message = answer["status"]["message"].as_str().unwrap();
+    assert!(message.contains("`mine`"), "{message}");
+    assert_eq!(images.registry.requests().len(), before, "nobody is asked without it");
+}
+
 /// A registry that begins to answer and does not go on.
 #[tokio::test]
 async fn what_is_not_decided_in_time_is_a_denial_that_says_so() {

@@ -1,9 +1,11 @@
-//! L2, L4, L5, L7: what has ended or ends soon.
+//! L2, L3, L4, L5, L7: what has ended or ends soon.
+
+use std::collections::BTreeSet;
 
 use jiff::Timestamp;
 
 use super::{Lint, SOON, all_checks, all_rules};
-use crate::policy::model::{Action, CheckKind, Exception, Policy, Revoked, Rule, Target};
+use crate::policy::model::{Action, CheckKind, Exception, Policy, Revoked, Rule, Signed, Target};
 use crate::policy::scope::Scope;
 
 pub(super) fn lint(policy: &Policy, now: Timestamp, lints: &mut Vec<Lint>) {
@@ -61,20 +63,44 @@ fn audit(rule: &Rule, now: Timestamp, lints: &mut Vec<Lint>) {
     }
 }
 
-/// L2: with the keys that are good at `now`, the check cannot hold.
+/// L2 and L3: with the keys that are good at `now`, or those that are left
+/// when others have ended, the check cannot hold.
 fn unsatisfiable(policy: &Policy, rule: &Rule, now: Timestamp, lints: &mut Vec<Lint>) {
     for check in all_checks(rule) {
         let CheckKind::Signed(signed) = &check.kind else { continue };
-        let able = signed.by.iter().filter(|name| can_sign(policy, name, now)).count();
-        if able < signed.at_least {
-            let need = signed.at_least;
+        let able = |at| signed.by.iter().filter(|name| can_sign(policy, name, at)).count();
+        let (need, about) = (signed.at_least, format!("{}/{}", rule.id, check.id));
+        if able(now) < need {
+            let able = able(now);
             let message = format!(
                 "it needs {need} signers and {able} have a key that is neither revoked nor past \
                  its `until`; nothing can pass"
             );
-            lints.push(Lint::new("L2", format!("{}/{}", rule.id, check.id), message));
+            lints.push(Lint::new("L2", about, message));
+        } else if let Some(end) = ends_of(policy, signed, now).find(|end| able(*end) < need) {
+            let able = able(end);
+            let message = format!(
+                "from {end} on nothing can pass: it needs {need} signers and {able} will have a \
+                 key; give the others their next keys"
+            );
+            lints.push(Lint::new("L3", about, message));
         }
     }
+}
+
+/// When keys of the check's signers end, the first end first, as long as the
+/// policy is valid.
+fn ends_of<'a>(
+    policy: &'a Policy,
+    signed: &'a Signed,
+    now: Timestamp,
+) -> impl Iterator<Item = Timestamp> + use<'a> {
+    let valid = move |end: &Timestamp| {
+        *end > now && policy.document().expires.is_none_or(|expires| *end < expires)
+    };
+    let keys = signed.by.iter().flat_map(|name| policy.keys(name));
+    let ends: BTreeSet<_> = keys.filter_map(|key| key.until).filter(valid).collect();
+    ends.into_iter()
 }
 
 fn can_sign(policy: &Policy, name: &str, now: Timestamp) -> bool {

@@ -128,26 +128,29 @@ impl Objects {
         now: Timestamp,
     ) -> Result<Change<Version>, CertificateError> {
         let bytes = |text: &str| json!(ByteString(text.as_bytes().to_vec()));
-        let mut data = json!({ "ca.crt": bytes(&authorities.concat()) });
-        if let Some(issued) = issued {
-            data["tls.crt"] = bytes(&issued.certificate);
-            data["tls.key"] = bytes(&issued.key);
-        }
-        let mut secret = json!({
-            "apiVersion": "v1",
-            "kind": "Secret",
-            "metadata": { "name": self.target.secret, "annotations": { CHANGED: now.to_string() } },
-            "data": data,
-        });
-        let (path, how) = match version {
+        let ca = bytes(&authorities.concat());
+        let data = match issued {
+            None => json!({ "ca.crt": ca }),
+            Some(Issued { certificate, key, .. }) => {
+                json!({ "ca.crt": ca, "tls.crt": bytes(certificate), "tls.key": bytes(key) })
+            }
+        };
+        let annotations = json!({ CHANGED: now.to_string() });
+        let name = &self.target.secret;
+        let (path, how, secret) = match version {
             Version::Absent => {
-                secret["type"] = json!("kubernetes.io/tls");
-                (self.secrets(), How::Create)
+                let metadata = json!({ "name": name, "annotations": annotations });
+                let secret = json!({ "apiVersion": "v1", "kind": "Secret",
+                    "type": "kubernetes.io/tls", "metadata": metadata, "data": data });
+                (self.secrets(), How::Create, secret)
             }
             Version::Read(version) => {
                 // the API server answers 409 where the object has another version by now
-                secret["metadata"]["resourceVersion"] = json!(version);
-                (self.secrets() + "/" + &self.target.secret, How::Merge)
+                let metadata = json!({ "name": name, "annotations": annotations,
+                    "resourceVersion": version });
+                let secret = json!({ "apiVersion": "v1", "kind": "Secret",
+                    "metadata": metadata, "data": data });
+                (self.secrets() + "/" + name, How::Merge, secret)
             }
         };
         Ok(match self.wire.change(&self.secret_name(), &path, how, &secret).await? {
@@ -175,7 +178,7 @@ impl Objects {
         if behind.is_empty() {
             return Ok(Change::Made(Publication::Already));
         }
-        let version = &found["metadata"]["resourceVersion"];
+        let version = found.pointer("/metadata/resourceVersion");
         let patch = json!({ "metadata": { "resourceVersion": version }, "webhooks": behind });
         Ok(match self.wire.change(&what, &path, How::Strategic, &patch).await? {
             Change::Made(_) => Change::Made(Publication::Changed),

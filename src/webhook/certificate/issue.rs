@@ -67,13 +67,13 @@ fn authority(names: &[String], now: Timestamp) -> CertificateParams {
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::DigitalSignature];
     params.name_constraints = Some(NameConstraints {
-        permitted_subtrees: names.iter().map(subtree).collect(),
+        permitted_subtrees: names.iter().map(|name| subtree(name)).collect(),
         excluded_subtrees: Vec::new(),
     });
     params
 }
 
-fn subtree(name: &String) -> GeneralSubtree {
+fn subtree(name: &str) -> GeneralSubtree {
     match name.parse::<IpAddr>() {
         Ok(address @ IpAddr::V4(_)) => {
             GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, 32))
@@ -81,7 +81,7 @@ fn subtree(name: &String) -> GeneralSubtree {
         Ok(address @ IpAddr::V6(_)) => {
             GeneralSubtree::IpAddress(CidrSubnet::from_addr_prefix(address, 128))
         }
-        Err(_) => GeneralSubtree::DnsName(name.clone()),
+        Err(_) => GeneralSubtree::DnsName(name.to_owned()),
     }
 }
 
