@@ -317,6 +317,8 @@ def custom():
     unreadable("image-is-null", tekton, {"spec": {"steps": [{"image": None}]}}, "`/spec/steps/0/image` is no text")
     unreadable("pod-spec-is-a-text", argo, {"spec": {"template": {"spec": "x"}}}, "`/spec/template/spec` is no pod spec")
     unreadable("twin", tekton, {"spec": {"Steps": [{"image": A}]}}, "`Steps` differs from `steps`")
+    data = {"data": {"image": A, "Image": "evil.example/app:v1"}}
+    unreadable("twin-in-a-map-that-is-read", ("map.example/v1", "Map"), data, "`Image` differs from `image`")
     unreadable("version-not-named", ("tekton.dev/v1beta1", "Task"), {}, "`tekton.dev/v1beta1 Task`")
     long = {"spec": {"k" * 2000: {"image": A}}}
     unreadable("long-keys", ("odd.example/v1", "Odd"), long, "below keys of more than 1024 bytes")
@@ -327,6 +329,7 @@ PLACES = {
     "kinds": [
         {"group": "argoproj.io", "kind": "Rollout", "podSpecs": ["$.spec.template.spec"], "images": []},
         {"group": "tekton.dev", "version": "v1", "kind": "Task", "images": ["$.spec.steps[*].image", "$.spec.sidecars[*].image"]},
+        {"group": "map.example", "kind": "Map", "images": ["$.data.image"]},
         {"group": "odd.example", "kind": "Odd", "images": ["$.spec..image"]},
     ],
 }
