@@ -400,10 +400,39 @@ mod tests {
         assert_eq!(clip(&"ü".repeat(500)).chars().count(), LONGEST + 1);
     }
 
+    /// In the order in which a report has them.
+    const ALL: [Class; 18] = [
+        Class::Integrity,
+        Class::Revoked,
+        Class::Rejected,
+        Class::NoRule,
+        Class::PolicyExpired,
+        Class::PolicyNotYetValid,
+        Class::Unsigned,
+        Class::NotCounting,
+        Class::TooFew,
+        Class::Image,
+        Class::NoBranch,
+        Class::Absent,
+        Class::Unauthorized,
+        Class::Unreachable,
+        Class::Deadline,
+        Class::Incomplete,
+        Class::Name,
+        Class::Failed,
+    ];
+
     #[test]
-    fn words_and_json_agree() {
-        for class in [Class::NoRule, Class::PolicyNotYetValid, Class::NotCounting, Class::TooFew] {
+    fn words_json_and_the_page_agree() {
+        let page = include_str!("../../docs/audit.md");
+        for (at, class) in ALL.into_iter().enumerate() {
+            assert_eq!(class as usize, at, "one of them is missing here");
             assert_eq!(serde_json::to_value(class).unwrap(), class.as_str());
+            let row = page
+                .lines()
+                .find(|line| line.starts_with("| `") && line.contains(&format!("`{class}`")));
+            assert!(row.is_some(), "`{class}` stands on no row of docs/audit.md");
         }
+        assert_eq!(ALL.len() - 1, Class::Failed as usize);
     }
 }
