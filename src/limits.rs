@@ -134,6 +134,8 @@ pub struct Limits {
     pub review_bytes: u64,
     /// JSON values in one AdmissionReview. The largest real ones have some
     /// ten thousand; a hostile one takes about 600 bytes of memory for each.
+    /// ten thousand; a hostile one takes 600 bytes of memory for each while
+    /// its images are looked for.
     pub review_values: usize,
     /// Images of one object. Each is a question within one deadline, and a
     /// pod of a hundred containers is unheard of.

@@ -101,7 +101,9 @@ fn modules_import_only_what_the_table_allows() {
 fn pure_modules_do_no_io_and_read_no_clock() {
     let mut wrong = Vec::new();
     for (module, file, text) in sources() {
-        let pure = TABLE.iter().any(|(name, _, pure)| *name == module && *pure);
+        // reviews are the pure part of a module that does IO
+        let pure = TABLE.iter().any(|(name, _, pure)| *name == module && *pure)
+            || file.to_string_lossy().contains("webhook/review");
         // the one token that crypto talks to is a device, not a key in memory
         if !pure || file.ends_with("crypto/pkcs11.rs") {
             continue;

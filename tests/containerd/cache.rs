@@ -8,6 +8,9 @@ use serde_json::json;
 use super::common::registry::{Lie, Options};
 use super::node::Node;
 
+/// What becomes of the bytes of a file.
+type Damage = fn(&[u8]) -> Vec<u8>;
+
 /// The files that are kept.
 fn kept(node: &Node) -> Vec<PathBuf> {
     let entries = fs::read_dir(node.sandbox.path("etc/cache/v1")).unwrap();
@@ -67,7 +70,7 @@ fn a_policy_that_changes_counts_at_the_next_pull() {
     node.pull("app:v1").allows();
     // the file is gone: nothing of an earlier run stands in for it
     fs::remove_file(node.sandbox.path("me.pub")).unwrap();
-    node.pull("app:v1").is_undecided();
+    node.pull("app:v1").ends_undecided();
 }
 
 #[test]
@@ -89,12 +92,12 @@ fn whatever_becomes_of_a_kept_file_the_answer_is_the_same() {
     node.pull("app:v1").allows();
     let whole: Vec<_> = kept(&node).into_iter().map(|f| (fs::read(&f).unwrap(), f)).collect();
     assert!(whole.len() > 5, "{whole:?}");
-    let damage: [&dyn Fn(&[u8]) -> Vec<u8>; 5] = [
-        &|_| Vec::new(),
-        &|bytes| bytes[..bytes.len() / 2].to_vec(),
-        &|bytes| bytes.iter().map(|byte| byte ^ 1).collect(),
-        &|bytes| [bytes, b" "].concat(),
-        &|_| vec![b'['; 100_000],
+    let damage: [Damage; 5] = [
+        |_| Vec::new(),
+        |bytes| bytes[..bytes.len() / 2].to_vec(),
+        |bytes| bytes.iter().map(|byte| byte ^ 1).collect(),
+        |bytes| [bytes, b" "].concat(),
+        |_| vec![b'['; 100_000],
     ];
     for damaged in damage {
         for (bytes, file) in &whole {

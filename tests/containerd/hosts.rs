@@ -75,7 +75,7 @@ fn a_mirror_that_stalls_leaves_time_for_the_registry() {
     node.hosts(&format!("[host.\"{}\"]", other.url()));
     node.pull("app:v1").allows();
     // what it might have listed is not known
-    node.pull("unsigned:v1").is_undecided().because("was not asked again");
+    node.pull("unsigned:v1").ends_undecided().because("was not asked again");
 }
 
 #[test]
@@ -113,12 +113,12 @@ fn tls_is_never_given_up() {
     node.ask(&words, &stdin).allows();
     // without the CA nobody vouches for it, and skip_verify does not help
     hosts(&format!("server = \"{url}\""));
-    node.ask(&words, &stdin).is_undecided().because("certificate");
+    node.ask(&words, &stdin).ends_undecided().because("certificate");
     hosts(&format!("server = \"{url}\"\nskip_verify = true"));
-    node.ask(&words, &stdin).is_undecided().because("skip_verify");
+    node.ask(&words, &stdin).ends_undecided().because("skip_verify");
     // containerd would go on with what it understands
     hosts("server = ");
-    node.ask(&words, &stdin).is_undecided().because("no TOML");
+    node.ask(&words, &stdin).ends_undecided().because("no TOML");
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn each_credential_goes_to_its_own_registry() {
     // a wrong password is no reason to allow
     node.sandbox.write(&hosts, "");
     node.sandbox.write("docker.json", docker(&[(closed.host(), "me:wrong")]));
-    let said = node.ask(&words, &stdin).is_undecided();
+    let said = node.ask(&words, &stdin).ends_undecided();
     assert!(!said.stdout.contains("wrong") && !said.stderr.contains("wrong"), "{said:?}");
 }
 

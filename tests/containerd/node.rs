@@ -194,7 +194,7 @@ impl Said {
     }
 
     #[track_caller]
-    pub(super) fn is_undecided(self) -> Self {
+    pub(super) fn ends_undecided(self) -> Self {
         self.is(2, "undecided: ")
     }
 

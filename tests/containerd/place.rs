@@ -8,6 +8,9 @@ use super::common::registry::Options;
 use super::common::run::{Ran, Sandbox, source};
 use super::node::Node;
 
+/// Puts something into the directory.
+type Make = fn(&Path);
+
 impl Node {
     fn check(&self) -> Ran {
         self.sandbox.ocisign("containerd check --bin-dir bin --config config.toml")
@@ -142,13 +145,13 @@ fn what_blocks_every_pull_is_found() {
     let node = bare();
     node.install("").exits(0);
     let bin = node.sandbox.path("bin");
-    let put: [(&str, &dyn Fn(&Path), &str); 6] = [
-        ("README.md", &|at| fs::write(at, "read me").unwrap(), "is not executable"),
-        (".git", &|at| fs::create_dir(at).unwrap(), "is a directory"),
-        ("old", &|at| symlink("/nowhere/old", at).unwrap(), "leads nowhere"),
-        ("script", &|at| fs::write(at, "echo\n").unwrap(), "no program"),
-        ("ocisign-containerd.json", &|at| fs::write(at, "{}").unwrap(), "is not executable"),
-        ("null", &|at| symlink("/dev/null", at).unwrap(), "is no file"),
+    let put: [(&str, Make, &str); 6] = [
+        ("README.md", |at| fs::write(at, "read me").unwrap(), "is not executable"),
+        (".git", |at| fs::create_dir(at).unwrap(), "is a directory"),
+        ("old", |at| symlink("/nowhere/old", at).unwrap(), "leads nowhere"),
+        ("script", |at| fs::write(at, "echo\n").unwrap(), "no program"),
+        ("ocisign-containerd.json", |at| fs::write(at, "{}").unwrap(), "is not executable"),
+        ("null", |at| symlink("/dev/null", at).unwrap(), "is no file"),
     ];
     for (name, make, why) in put {
         let at = bin.join(name);

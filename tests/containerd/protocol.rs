@@ -55,21 +55,21 @@ fn a_request_that_cannot_be_read_is_undecided() {
     let node = Node::new();
     let (digest, stdin) = node.descriptor("app:v1");
     let good = arguments(&node.image("app:v1"), &digest.to_string());
-    node.ask(&[], "").is_undecided();
-    node.ask(&good, "").is_undecided().because("descriptor");
-    node.ask(&good[..4], &stdin).is_undecided().because("-stdin-media-type");
-    node.ask(&good, &stdin.replace("size", "Size")).is_undecided();
-    node.ask(&good, &stdin.repeat(2)).is_undecided();
-    node.ask(&good, &"[".repeat(100_000)).is_undecided();
-    node.ask(&good, &format!("{stdin}{}", " ".repeat(1 << 20))).is_undecided().because("larger");
+    node.ask(&[], "").ends_undecided();
+    node.ask(&good, "").ends_undecided().because("descriptor");
+    node.ask(&good[..4], &stdin).ends_undecided().because("-stdin-media-type");
+    node.ask(&good, &stdin.replace("size", "Size")).ends_undecided();
+    node.ask(&good, &stdin.repeat(2)).ends_undecided();
+    node.ask(&good, &"[".repeat(100_000)).ends_undecided();
+    node.ask(&good, &format!("{stdin}{}", " ".repeat(1 << 20))).ends_undecided().because("larger");
     let other = Digest::sha256(b"other").to_string();
-    node.ask(&arguments(&good[1], &other), &stdin).is_undecided().because("contradicts");
+    node.ask(&arguments(&good[1], &other), &stdin).ends_undecided().because("contradicts");
     let named = format!("{}@{other}", node.image("app"));
-    node.ask(&arguments(&named, &digest.to_string()), &stdin).is_undecided();
+    node.ask(&arguments(&named, &digest.to_string()), &stdin).ends_undecided();
     node.ask(&arguments("app:v1", &digest.to_string()), &stdin)
-        .is_undecided()
+        .ends_undecided()
         .because("names no registry");
-    node.ask(&arguments("a.example/app\u{1b}[2J", &digest.to_string()), &stdin).is_undecided();
+    node.ask(&arguments("a.example/app\u{1b}[2J", &digest.to_string()), &stdin).ends_undecided();
     assert!(!node.ask(&arguments("a.example/\u{1b}", "x"), "").stdout.contains('\u{1b}'));
 }
 
@@ -105,7 +105,7 @@ fn a_registry_that_fails_is_undecided_and_never_allowed() {
             assert!(matches!(said.code, Some(1 | 2)), "{path} {lie:?}: {said:?}");
             // a list that is not there is no list; everything else is a failure
             if !matches!(lie, Lie::Status(404)) {
-                said.is_undecided();
+                said.ends_undecided();
             }
         }
     }
@@ -135,7 +135,7 @@ fn a_registry_that_stalls_is_undecided_before_containerd_gives_up() {
 fn the_usual_deadline_is_shorter_than_that_of_containerd() {
     let node = Node::new();
     node.registry.lie("*", Lie::Silent(Duration::from_secs(60)));
-    let said = node.pull("app:v1").is_undecided().because("not decided within 8000 ms");
+    let said = node.pull("app:v1").ends_undecided().because("not decided within 8000 ms");
     assert!(said.took < Duration::from_secs(9), "{said:?}");
 }
 
@@ -226,7 +226,7 @@ fn the_verb_does_what_the_name_does() {
     // without --config it looks beside itself
     let mut command = Command::new(node.sandbox.path("etc/ocisign-containerd"));
     command.arg0("ocisign").arg("containerd-verifier");
-    node.run(command, "").is_undecided().because("-stdin-media-type");
+    node.run(command, "").ends_undecided().because("-stdin-media-type");
 }
 
 #[test]
@@ -235,21 +235,21 @@ fn a_configuration_or_policy_that_cannot_be_used_is_undecided() {
     let config = node.sandbox.read("etc/ocisign-containerd.json");
     for bad in ["", "{}", "{\"version\": 1, \"policy\": \"policy.json\"}"] {
         node.sandbox.write("etc/ocisign-containerd.json", bad);
-        node.pull("app:v1").is_undecided().because("configuration");
+        node.pull("app:v1").ends_undecided().because("configuration");
     }
     std::fs::remove_file(node.sandbox.path("etc/ocisign-containerd.json")).unwrap();
-    node.pull("app:v1").is_undecided().because("ocisign-containerd.json");
+    node.pull("app:v1").ends_undecided().because("ocisign-containerd.json");
     node.sandbox.write("etc/ocisign-containerd.json", config);
     node.pull("app:v1").allows();
     for (file, mode) in
         [("policy.json", 0o666), ("me.pub", 0o664), ("etc/ocisign-containerd.json", 0o606)]
     {
         node.sandbox.chmod(file, mode);
-        node.pull("app:v1").is_undecided().because("can be written by others");
+        node.pull("app:v1").ends_undecided().because("can be written by others");
         node.sandbox.chmod(file, 0o644);
     }
     node.sandbox.write("policy.json", "{\"ocisign\": \"policy/1\",\n \"name\": \"node\"}\n");
-    node.pull("app:v1").is_undecided().because("the policy is not valid");
+    node.pull("app:v1").ends_undecided().because("the policy is not valid");
     std::fs::remove_file(node.sandbox.path("policy.json")).unwrap();
-    node.pull("app:v1").is_undecided();
+    node.pull("app:v1").ends_undecided();
 }

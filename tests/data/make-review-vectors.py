@@ -185,7 +185,7 @@ def updates():
     case("name-stands-twice", deployment(spec(container(image=PINNED), container(image=PINNED))), old, [judged, judged])
     case("name-stood-twice", deployment(spec(container(image=PINNED))),
          deployment(spec(container(image=PINNED), container(image=PINNED))), [judged])
-    case("from-another-kind", deployment(spec(container(image=PINNED))), thing("apps/v1", "ReplicaSet", old), [judged])
+    case("from-another-kind", deployment(spec(container(image=PINNED))), thing("apps/v1", "ReplicaSet", {"spec": old["spec"]}), [judged])
     case("from-nothing", deployment(spec(container(image=PINNED))), None, [judged])
     broken = deployment({"containers": {"app": {"image": PINNED}}})
     case("from-what-cannot-be-read", deployment(spec(container(image=PINNED))), broken, [judged])
@@ -204,7 +204,7 @@ def texts():
 
     def refused(name, text):
         body = review(pod(spec(container(image=text))))
-        write("planned", f"text-{name}", body, [f"refuse container `app`: {json.dumps(text)}"])
+        write("planned", f"text-{name}", body, [f"refuse container `app`: {json.dumps(text, ensure_ascii=False)}"])
 
     judged("short", "nginx", "docker.io/library/nginx:latest")
     judged("short-with-tag", "nginx:1.27", "docker.io/library/nginx:1.27")
@@ -230,7 +230,8 @@ def texts():
         "scheme": f"docker://{A}",
         "https": f"https://{A}",
         "image-id": "a" * 64,
-        "sha-alone": PIN,
+        "node-image-id": PIN,
+        "node-image-id-prefix": "sha256:1111",
         "digest-short": "registry.example/app@sha256:11",
         "digest-unknown": "registry.example/app@md5:d41d8cd98f00b204e9800998ecf8427e",
         "digest-upper-case": "registry.example/app@sha256:" + "A" * 64,
@@ -316,6 +317,8 @@ def custom():
     unreadable("image-is-null", tekton, {"spec": {"steps": [{"image": None}]}}, "`/spec/steps/0/image` is no text")
     unreadable("pod-spec-is-a-text", argo, {"spec": {"template": {"spec": "x"}}}, "`/spec/template/spec` is no pod spec")
     unreadable("twin", tekton, {"spec": {"Steps": [{"image": A}]}}, "`Steps` differs from `steps`")
+    data = {"data": {"image": A, "Image": "evil.example/app:v1"}}
+    unreadable("twin-in-a-map-that-is-read", ("map.example/v1", "Map"), data, "`Image` differs from `image`")
     unreadable("version-not-named", ("tekton.dev/v1beta1", "Task"), {}, "`tekton.dev/v1beta1 Task`")
     long = {"spec": {"k" * 2000: {"image": A}}}
     unreadable("long-keys", ("odd.example/v1", "Odd"), long, "below keys of more than 1024 bytes")
@@ -326,6 +329,7 @@ PLACES = {
     "kinds": [
         {"group": "argoproj.io", "kind": "Rollout", "podSpecs": ["$.spec.template.spec"], "images": []},
         {"group": "tekton.dev", "version": "v1", "kind": "Task", "images": ["$.spec.steps[*].image", "$.spec.sidecars[*].image"]},
+        {"group": "map.example", "kind": "Map", "images": ["$.data.image"]},
         {"group": "odd.example", "kind": "Odd", "images": ["$.spec..image"]},
     ],
 }
@@ -349,23 +353,23 @@ def bad():
     raw("not-json", "hello", "malformed JSON", False)
     raw("cut-short", whole[:-20], "malformed JSON", False)
     raw("text-after", whole + "x", "malformed JSON", False)
-    raw("a-list", f"[{whole}]", "is no object", False)
-    raw("null", "null", "is no object", False)
+    raw("a-list", f"[{whole}]", "is a JSON object", False)
+    raw("null", "null", "is a JSON object", False)
     deep = "[" * 200 + "]" * 200
-    raw("deep", whole.replace('"dryRun": false', f'"dryRun": false, "x": {deep}'), "nests deeper than 64", False)
+    raw("deep", whole.replace('"dryRun": false', f'"dryRun": false, "x": {deep}'), "nests deeper than 64", True)
     raw("deep-object", whole.replace('"labels"', '"deep": ' + "[" * 70 + "]" * 70 + ', "labels"'), "nests deeper than 64", True)
     raw("image-twice", whole.replace('"image": ', '"image": "evil.example/app:v1", "image": ', 1), "stands twice", True)
     raw("containers-twice", whole.replace('"containers"', '"containers": [], "containers"'), "stands twice", True)
     raw("image-twice-by-escape", whole.replace('"image": ', '"im\\u0061ge": "evil.example/app:v1", "image": ', 1), "stands twice", True)
     raw("uid-twice", whole.replace('"uid"', '"uid": "a", "uid"'), "stands twice", False)
     raw("object-twice", whole.replace('"object"', '"object": null, "object"'), "stands twice", True)
-    raw("half-surrogate", whole.replace('"team"', '"\\ud800"'), "half of a surrogate", False)
+    raw("half-surrogate", whole.replace('"team"', '"\\ud800"'), "half of a surrogate", True)
     raw("twin-of-object", whole.replace('"object"', '"Object": null, "object"'), "`Object` at `/request` differs from `object`", True)
     raw("twin-of-request", whole.replace('"request"', '"Request": null, "request"'), "differs from `request`", True)
     raw("version-v1beta1", whole.replace("admission.k8s.io/v1", "admission.k8s.io/v1beta1"), "`apiVersion` is not", True)
     raw("kind-other", whole.replace("AdmissionReview", "ConversionReview"), "`kind` is not", True)
     raw("no-request", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview"}', "no `request`", False)
-    raw("request-is-a-list", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": []}', "`/request` is no object", False)
+    raw("request-is-a-list", '{"apiVersion": "admission.k8s.io/v1", "kind": "AdmissionReview", "request": []}', "no `request`", False)
     broken("uid-missing", "/request/uid", False, uid=...)
     broken("uid-empty", "/request/uid", False, uid="")
     broken("uid-number", "/request/uid", False, uid=7)

@@ -53,7 +53,7 @@ async fn the_pods_are_restricted() {
             "metadata": { "name": "one", "namespace": "restricted" }, "spec": template["spec"] });
         // a pod by itself; a deployment's says nothing or Always
         pod["spec"]["restartPolicy"] = json!("Never");
-        cluster.create(&pod, Try::Dry).await.is_accepted(&title);
+        cluster.create(&pod, Try::Dry).await.passes(&title);
         seen += 1;
     }
     assert!(seen >= 8, "{seen}");
@@ -66,7 +66,7 @@ async fn accept(cluster: &Cluster, rendering: &str, objects: Vec<Value>) {
     if objects.iter().any(|one| one["apiVersion"] == "cert-manager.io/v1") {
         let Some(definitions) = cert_manager() else { return };
         for definition in definitions {
-            cluster.apply(&definition, Try::Real).await.is_accepted(&title(&definition));
+            cluster.apply(&definition, Try::Real).await.passes(&title(&definition));
         }
         served(cluster, &objects).await;
     }
@@ -74,7 +74,7 @@ async fn accept(cluster: &Cluster, rendering: &str, objects: Vec<Value>) {
     cluster.namespace("a", json!({})).await;
     for object in &objects {
         let what = format!("{rendering}: {}", title(object));
-        cluster.apply(object, Try::Dry).await.is_accepted(&what);
+        cluster.apply(object, Try::Dry).await.passes(&what);
     }
 }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use crate::common::run::Sandbox;
 use crate::rendered::{self, only, pod_template, title};
 
 /// Kinds whose content must be the same but for labels.
@@ -101,6 +102,27 @@ fn every_image_has_a_version() {
             }
         }
     }
+}
+
+/// Every command line of a manifest is one of this program: what stops it is
+/// that here are no such files and no cluster.
+#[test]
+fn every_command_line_is_understood() {
+    let sandbox = Sandbox::new();
+    let mut lines = BTreeSet::new();
+    for (_, objects) in renderings().unwrap_or_default() {
+        for template in objects.iter().filter_map(pod_template) {
+            let args = template["spec"]["containers"][0]["args"].as_array().unwrap();
+            let words: Vec<_> = args.iter().map(|arg| arg.as_str().unwrap()).collect();
+            lines.insert(words.join(" ").replace("$(JOB_COMPLETION_INDEX)", "0"));
+        }
+    }
+    for line in &lines {
+        let ran = sandbox.ocisign(line).exits(2).lacks("Usage").lacks("unexpected");
+        let files = ran.stderr.contains("`/etc/ocisign/");
+        assert!(files || ran.stderr.contains("--kubeconfig"), "{ran}");
+    }
+    assert!(lines.is_empty() || lines.len() > 5, "{lines:?}");
 }
 
 #[test]

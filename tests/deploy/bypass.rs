@@ -82,7 +82,7 @@ async fn a_server_that_is_down_denies_what_could_bring_an_image_and_nothing_else
         cluster.create(&object, Try::Real).await.is(201);
     }
     for configuration in &configurations {
-        cluster.apply(configuration, Try::Real).await.is_accepted("configuration");
+        cluster.apply(configuration, Try::Real).await.passes("configuration");
     }
     in_force(&cluster).await;
     what_brings_images_is_denied(&cluster).await;

@@ -246,7 +246,7 @@ impl Answer {
 
     /// Fails the test unless the change was made, without a remark.
     #[track_caller]
-    pub fn is_accepted(self, what: &str) -> Self {
+    pub fn passes(self, what: &str) -> Self {
         assert!(self.status < 300, "{what}: {}", self.body);
         assert!(self.warnings.is_empty(), "{what}: {:?}", self.warnings);
         self

@@ -29,10 +29,10 @@ const POLICY: &str = r#"{
         {"id": "open", "scope": ["docker.io/**", "registry.example/**", "gone.example/**"],
          "accept": {"reason": "a test"}},
         {"id": "closed", "scope": ["bad.example/**"], "reject": {"reason": "a test"}},
-        {"id": "trial", "scope": ["trial.example/**"], "auditUntil": "2999-01-01T00:00:00Z",
-         "require": [{"id": "signed", "signed": {"by": ["ana"]}}]},
+        {"id": "trial", "scope": ["trial.example/**"], "mode": {"auditUntil": "2999-01-01T00:00:00Z"},
+         "require": [{"id": "signed", "signed": {"by": ["ana"], "reference": "none"}}]},
         {"id": "release", "scope": ["signed.example/**"],
-         "require": [{"id": "signed", "signed": {"by": ["ana"]}}]}
+         "require": [{"id": "signed", "signed": {"by": ["ana"], "reference": "none"}}]}
     ]}"#;
 
 const TAGS: &[&str] = &["latest", "v1", "v2", "1.27"];

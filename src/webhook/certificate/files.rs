@@ -28,7 +28,10 @@ pub fn refresh(
     let later = now + terms.renew_before;
     let (done, why, mut authorities) =
         match (material.standing(names, now), material.standing(names, later)) {
-            (Standing::Fails(why), _) => (Done::Issued, why, Vec::new()),
+            (Standing::Fails(why), _) => match material.in_use(names, now) {
+                Some(authority) => (Done::Rotated, why, vec![authority]),
+                None => (Done::Issued, why, Vec::new()),
+            },
             (Standing::Holds { authority }, Standing::Fails(why)) => {
                 (Done::Rotated, why, vec![authority])
             }

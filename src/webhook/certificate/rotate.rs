@@ -118,7 +118,10 @@ impl Run<'_> {
         let names = self.objects.target.names();
         let later = now + self.terms.renew_before;
         match (held.material.standing(&names, now), held.material.standing(&names, later)) {
-            (Standing::Fails(why), _) => self.first(&held, &names, now, why).await,
+            (Standing::Fails(why), _) => match held.material.in_use(&names, now) {
+                Some(authority) => self.replace(&held, &authority, now, why).await,
+                None => self.first(&held, &names, now, why).await,
+            },
             (Standing::Holds { authority }, Standing::Fails(why)) => {
                 self.replace(&held, &authority, now, why).await
             }

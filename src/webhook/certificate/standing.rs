@@ -78,6 +78,12 @@ impl Material {
         }
     }
 
+    /// The authority of a certificate that serves at least one of the names:
+    /// somebody may be calling it by that one.
+    pub(super) fn in_use(&self, names: &[String], at: Timestamp) -> Option<String> {
+        names.iter().find_map(|name| self.verify(std::slice::from_ref(name), at).ok())
+    }
+
     fn verify(&self, names: &[String], at: Timestamp) -> Result<String, String> {
         let provider = rustls::crypto::ring::default_provider();
         let chain = CertificateDer::pem_slice_iter(self.certificate.as_bytes())

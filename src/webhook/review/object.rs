@@ -109,12 +109,13 @@ pub(super) fn no_twins(object: &Value, known: &[&str]) -> Result<(), Unreadable>
     while let Some((value, free)) = open.pop() {
         match value {
             Value::Object(map) => {
-                if let Some((key, known)) = twin_in(map, known).filter(|_| !free) {
+                if let Some((key, twin)) = twin_in(map, known).filter(|_| !free) {
                     let why =
-                        format!("the key `{}` differs from `{known}` in case only", escaped(key));
+                        format!("the key `{}` differs from `{twin}` in case only", escaped(key));
                     return Err(Unreadable::new(format!("{why}; spell it so, or remove it")));
                 }
-                let free_form = |key: &String| !free && MAPS.contains(&key.as_str());
+                // a map that a path leads through is read, whatever it is called
+                let free_form = |key: &str| !free && MAPS.contains(&key) && !known.contains(&key);
                 open.extend(map.iter().map(|(key, value)| (value, free_form(key))));
             }
             Value::Array(list) => open.extend(list.iter().map(|value| (value, false))),

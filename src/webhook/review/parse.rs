@@ -109,15 +109,12 @@ impl Review {
     pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Self, BadReview> {
         bounded(bytes, limits).map_err(|reason| BadReview { uid: None, reason })?;
         let checked = json::scan(bytes, &[], limits.json_depth).map_err(|e| e.to_string());
-        if let Err(reason) = checked.and_then(|()| few_values(bytes, limits)) {
-            return Err(BadReview { uid: uid_alone(bytes), reason });
-        }
-        let root: Value = serde_json::from_slice(bytes)
-            .map_err(|e| BadReview { uid: None, reason: e.to_string() })?;
-        let request = request_of(root).map_err(|reason| BadReview { uid: None, reason })?;
-        let uid = uid(&request).map_err(|reason| BadReview { uid: None, reason })?;
-        let read = Fields(request).review(uid.clone());
-        read.map_err(|reason| BadReview { uid: Some(uid), reason })
+        let read = checked
+            .and_then(|()| few_values(bytes, limits))
+            .and_then(|()| serde_json::from_slice(bytes).map_err(|e| e.to_string()))
+            .and_then(request_of)
+            .and_then(|request| Fields(request).review());
+        read.map_err(|reason| BadReview { uid: uid_alone(bytes), reason })
     }
 }
 
@@ -201,20 +198,13 @@ fn no_twin(map: &Map<String, Value>, known: &[&str], at: &str) -> Result<(), Str
     }
 }
 
-fn uid(request: &Map<String, Value>) -> Result<String, String> {
-    match request.get("uid").and_then(Value::as_str) {
-        Some(uid) if is_uid(uid) => Ok(uid.to_owned()),
-        _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
-    }
-}
-
 /// The fields of a request, taken one by one.
 struct Fields(Map<String, Value>);
 
 impl Fields {
-    fn review(mut self, uid: String) -> Result<Review, String> {
+    fn review(mut self) -> Result<Review, String> {
         let review = Review {
-            uid,
+            uid: self.uid()?,
             kind: self.kind("kind")?.ok_or("`/request/kind` is missing")?,
             resource: self.resource("resource")?.ok_or("`/request/resource` is missing")?,
             sub_resource: self.word("subResource")?,
@@ -240,6 +230,13 @@ impl Fields {
                 Ok(Some(text).filter(|text| !text.is_empty()))
             }
             Some(_) => Err(format!("`/request/{key}` is no text of at most {NAME} characters")),
+        }
+    }
+
+    fn uid(&mut self) -> Result<String, String> {
+        match self.word("uid")? {
+            Some(uid) if is_uid(&uid) => Ok(uid),
+            _ => Err(format!("`/request/uid` is no text of 1 to {UID} printable characters")),
         }
     }
 

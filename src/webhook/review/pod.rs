@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
+use crate::image::ReferenceError;
 use crate::limits::Limits;
+use crate::report::escaped;
 use crate::webhook::PodAccess;
 
 use super::object::At;
@@ -127,7 +129,11 @@ impl Use {
             // the API server lets a template leave it out, for a controller to
             // fill in; what that will be is not known here
             None | Some("") => Err("names no image; write one".to_owned()),
-            Some(text) => text.parse().map_err(|e: crate::image::ReferenceError| e.to_string()),
+            Some(text) if is_image_id(text) => Err(format!(
+                "`{}` is an image that a node has already, from nowhere; write HOST/REPOSITORY",
+                escaped(text)
+            )),
+            Some(text) => text.parse().map_err(|e: ReferenceError| e.to_string()),
         };
         Self {
             pointer,
@@ -140,6 +146,14 @@ impl Use {
             list: String::new(),
         }
     }
+}
+
+/// Whether a runtime takes a text for the id of an image on its node, or for
+/// the beginning of one. By the grammar it is the repository `sha256` of
+/// Docker Hub, which is not what would run.
+fn is_image_id(text: &str) -> bool {
+    let algorithms = ["sha256", "sha384", "sha512"];
+    text.split_once(':').is_some_and(|(name, _)| algorithms.contains(&name))
 }
 
 fn access(spec: &At<'_>, most: usize) -> Result<PodAccess, Unreadable> {

@@ -300,9 +300,13 @@ impl Draft<'_> {
         let lines = match would {
             None => Vec::new(),
             Some(message) if self.images.is_empty() => vec![message.to_owned()],
-            Some(_) => refused().map(|told| format!("ocisign: {}", tell::line(told))).collect(),
+            Some(_) => refused().map(tell::line).collect(),
         };
-        let lines = lines.into_iter().map(|line| format!("audit, would not be admitted: {line}"));
+        let would = |line: String| {
+            let line = line.strip_prefix("ocisign: ").unwrap_or(&line);
+            format!("ocisign: audit, would not be admitted: {line}")
+        };
+        let lines = lines.into_iter().map(would);
         tell::warnings(lines.chain(self.warnings.iter().cloned()))
     }
 

@@ -47,12 +47,16 @@ fn a_denial_names_each_image_and_the_failing_check() {
     let status = &answer["response"]["status"];
     assert_eq!((&status["code"], &status["reason"]), (&json!(403), &json!("Forbidden")));
     let lines: Vec<&str> = status["message"].as_str().unwrap().lines().collect();
+    let found = format!("{}: no signature counts, 1 needed", digest_of("v1"));
     assert_eq!(
         lines,
         [
-            "ocisign: container `c0`: signed.example/app:v1 denied: these checks do not hold: \
-             release/signed (1 of ana; found: nothing that counts)",
-            "container `c2`: bad.example/app:v2 denied: rejected by rule closed",
+            format!(
+                "ocisign: container `c0`: signed.example/app:v1 denied: these checks do not \
+                 hold: release/signed (a signature of ana; found: {found})"
+            ),
+            "container `c2`: bad.example/app:v2 denied: rejected by rule `closed`: a test"
+                .to_owned(),
         ]
     );
     assert_eq!(annotation(&answer, 0)["decision"], "deny");

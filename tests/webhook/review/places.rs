@@ -115,3 +115,52 @@ fn each_pod_spec_brings_its_own_credentials() {
     assert!(asked.iter().any(|a| a.access.pull_secrets == ["one"]));
     assert!(asked.iter().any(|a| a.access.service_account == "older-field"));
 }
+
+fn page() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/admission-reviews.md"))
+        .unwrap()
+}
+
+#[test]
+fn the_page_has_a_table_that_loads() {
+    let page = page();
+    let block = page.split("```json\n").find(|block| block.contains("image-places/1")).unwrap();
+    let file = block.split("```").next().unwrap();
+    let table = Table::parse(file.as_bytes(), &Limits::default()).unwrap();
+    let kinds: Vec<_> = table.custom_kinds().collect();
+    assert_eq!(kinds, [("argoproj.io", "Rollout"), ("tekton.dev", "Task")]);
+}
+
+#[test]
+fn the_page_lists_every_kind_with_its_place() {
+    let mut told = Vec::new();
+    for row in page().lines().filter(|line| line.starts_with("| `")) {
+        let cells: Vec<&str> = row.split('|').map(str::trim).collect();
+        let Some((version, kinds)) = cells[1].split_once("` ") else { continue };
+        let way = cells[2].trim_matches('`');
+        if way.ends_with("/spec") {
+            let kinds = kinds.split(", ").map(|kind| format!("{} {kind} {way}", &version[1..]));
+            told.extend(kinds);
+        }
+    }
+    let places = Table::built_in(&Limits::default()).places();
+    let known: Vec<String> = places
+        .iter()
+        .map(|place| {
+            let version = match place.group {
+                "" => place.version.to_owned(),
+                group => format!("{group}/{}", place.version),
+            };
+            format!("{version} {} /{}", place.kind, place.pod_spec.join("/"))
+        })
+        .collect();
+    told.sort();
+    assert_eq!(told, {
+        let mut known = known;
+        known.sort();
+        known
+    });
+    for field in ocisign::webhook::review::IMAGE_FIELDS {
+        assert!(page().contains(&format!("`{}`", field.list)), "{field:?}");
+    }
+}
