@@ -13,6 +13,7 @@ mod tree;
 pub use escape::{escaped, visible};
 pub use explain::explain;
 pub use json::{json, printable};
+#[cfg(feature = "webhook")]
 pub(crate) use text::Ink;
 pub use text::{Style, text};
 pub use tree::{tree_json, tree_text};
