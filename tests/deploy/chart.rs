@@ -102,6 +102,24 @@ fn values_that_mean_nothing_are_refused() {
     }
 }
 
+/// A policy pins the bytes of its key files, so not one may change on the way.
+#[test]
+fn policy_and_files_arrive_byte_for_byte() {
+    let sandbox = Sandbox::new();
+    for text in ["a\n", "a", "a\n\n", "\n a\r\n\tb: {{ c }} 'é' \"<&>\" # d\n", "- x\n...\n---\n"]
+    {
+        sandbox.write("file", text);
+        let Some(mut command) = rendered::helm_template("ocisign", "ocisign") else { return };
+        let file = format!("policy.files.release\\.pub={}", sandbox.path("file").display());
+        let document = format!("policy.document={}", sandbox.path("file").display());
+        let output = command.args(["--set-file", &file, "--set-file", &document]).output().unwrap();
+        let objects = rendered::documents(&String::from_utf8(output.stdout).unwrap());
+        let data = &rendered::only(&objects, "ConfigMap", "ocisign-policy")["data"];
+        assert_eq!(data["release.pub"], text);
+        assert_eq!(data["policy.json"], text);
+    }
+}
+
 #[test]
 fn the_chart_is_well_formed() {
     let Some(helm) = peer("helm") else { return };
