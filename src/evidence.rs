@@ -30,6 +30,8 @@ pub enum Format {
     Simple,
     /// Detached OpenPGP signature of an ACI.
     Appc,
+    /// The JWS inside a signed manifest of Docker's schema 1 (libtrust).
+    Libtrust,
 }
 
 impl Format {
@@ -42,6 +44,7 @@ impl Format {
             Self::NotaryCose => "notary-cose",
             Self::Simple => "simple",
             Self::Appc => "appc",
+            Self::Libtrust => "libtrust",
         }
     }
 }
@@ -109,13 +112,23 @@ pub enum Signer {
         /// Which one.
         key: KeyId,
     },
+    /// An OpenPGP key: the primary key is who signed, and it or a subkey of
+    /// it is what signed.
+    Pgp {
+        /// The key or subkey that made the signature.
+        key: KeyId,
+        /// The primary key that vouches for it; a policy names this one.
+        primary: KeyId,
+        /// Fingerprint of the primary key, in lower-case hex.
+        fingerprint: String,
+    },
 }
 
 impl Signer {
     /// The canonical key that made the signature.
     pub fn key(&self) -> &KeyId {
         match self {
-            Self::Key { key } => key,
+            Self::Key { key } | Self::Pgp { key, .. } => key,
         }
     }
 }
@@ -210,6 +223,9 @@ pub enum Reason {
     Corrupt(String),
     /// The envelope is well formed and of a kind that ocisign cannot verify.
     Unsupported(String),
+    /// The signature verifies, and its key or its algorithms do not count:
+    /// expired, revoked, not for signing, too weak.
+    Unfit(String),
     /// No key of the trust material made it.
     UnknownKey(Option<String>),
     /// A bound was reached before it was read.
@@ -229,10 +245,11 @@ impl Reason {
             Self::Malformed(_) => 2,
             Self::Corrupt(_) => 3,
             Self::Unsupported(_) => 4,
-            Self::UnknownKey(_) => 5,
-            Self::LimitExceeded(_) => 6,
-            Self::Unavailable(_) => 7,
-            Self::Foreign(_) => 8,
+            Self::Unfit(_) => 5,
+            Self::UnknownKey(_) => 6,
+            Self::LimitExceeded(_) => 7,
+            Self::Unavailable(_) => 8,
+            Self::Foreign(_) => 9,
         }
     }
 }
@@ -245,6 +262,7 @@ impl fmt::Display for Reason {
             Self::Malformed(what) => write!(f, "malformed: {what}"),
             Self::Corrupt(what) => write!(f, "its bytes are not the ones listed: {what}"),
             Self::Unsupported(what) => write!(f, "cannot be verified: {what}"),
+            Self::Unfit(what) => write!(f, "its key or algorithm does not count: {what}"),
             Self::UnknownKey(Some(hint)) => {
                 write!(f, "made with a key that the policy does not name (hint `{hint}`)")
             }

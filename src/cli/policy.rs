@@ -191,9 +191,13 @@ impl Explain {
         match (self.name.reference()?, parse_source(&self.image)?) {
             (Some(name), _) => Ok(name.repository().clone()),
             (None, Source::Registry(reference)) => Ok(reference.repository().clone()),
-            (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
-                Ok(engine::local_name(Path::new(&path)))
-            }
+            (
+                None,
+                Source::Layout { dir: path, .. }
+                | Source::Archive { file: path, .. }
+                | Source::DockerArchive { file: path, .. }
+                | Source::Aci { file: path },
+            ) => Ok(engine::local_name(Path::new(&path))),
         }
     }
 }

@@ -207,7 +207,9 @@ pub fn soundness(shape: &Shape) -> Soundness {
     for node in &shape.nodes {
         let at = format!("{} {}", node.kind, node.digest);
         let (broken, why) = match &node.state {
-            NodeState::Verified | NodeState::NotRead => continue,
+            NodeState::Verified | NodeState::NotRead | NodeState::NotContentAddressed(_) => {
+                continue;
+            }
             NodeState::Mismatch(what) => (true, format!("{at}: {what}")),
             NodeState::SizeMismatch(what) => (true, format!("{at}: {what}")),
             NodeState::Unverifiable(what) => (true, format!("{at}: {what}")),
@@ -216,6 +218,7 @@ pub fn soundness(shape: &Shape) -> Soundness {
             NodeState::Missing => (false, format!("{at} is missing")),
             NodeState::External(_) => (false, format!("{at} lies elsewhere and was not fetched")),
             NodeState::LimitExceeded(what) => (false, format!("{at}: limit exceeded: {what}")),
+            NodeState::Unpinned(what) => (true, format!("{at} is not pinned: {what}")),
         };
         if broken {
             return Soundness::Broken(why);

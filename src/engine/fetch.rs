@@ -3,6 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::layers;
+use super::whole;
 use super::{Ask, Error, Image, Progress};
 use crate::image::{Depth, Descriptor, Digest, ImageTree, NodeKind, Read, Root, TreeBuilder, Want};
 use crate::limits::Limits;
@@ -32,6 +33,9 @@ pub(super) async fn grow(
     ask: &Ask<'_>,
 ) -> Result<ImageTree, Error> {
     let store = image.store();
+    if let Some(whole) = store.whole() {
+        return whole::grow(&whole, depth, limits, ask).await;
+    }
     let mut builder = TreeBuilder::new(root(image, limits).await?, depth, limits);
     loop {
         let (documents, blobs): (Vec<_>, Vec<_>) =
@@ -53,6 +57,9 @@ pub(super) async fn grow(
 /// [`Error::Store`] where it cannot be read, [`Error::Broken`] where the
 /// store gives other bytes than the digest names.
 pub(super) async fn resolve(image: &Image, limits: &Limits) -> Result<Digest, Error> {
+    if let Some(whole) = image.store().whole() {
+        return whole::digest(&whole).await;
+    }
     let root = root(image, limits).await?;
     match root.digest {
         None => Ok(Digest::sha256(&root.bytes)),
@@ -111,7 +118,7 @@ async fn document(store: &dyn Store, want: &Want, limits: &Limits) -> Result<Vec
             let target = Target::Digest(want.digest.clone());
             Ok(store.manifest(&target, want.size.min(limits.manifest_bytes)).await?.bytes)
         }
-        NodeKind::Config | NodeKind::Layer | NodeKind::Opaque => {
+        NodeKind::Config | NodeKind::Layer | NodeKind::Opaque | NodeKind::File => {
             let descriptor =
                 Descriptor::new(want.media_type.clone(), want.digest.clone(), want.size);
             small_blob(store, &descriptor, limits.config_bytes).await

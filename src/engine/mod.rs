@@ -16,6 +16,7 @@ mod open;
 mod progress;
 mod sign;
 mod transfer;
+mod whole;
 
 pub use attach::{Entry, Listing, attach, signatures};
 pub use check::{Ask, Engine, Soundness, soundness};

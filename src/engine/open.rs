@@ -174,6 +174,9 @@ pub(super) fn open_store(
         }
         Source::Layout { dir, .. } => Arc::new(Layout::open(Path::new(dir), limits.clone())?),
         Source::Archive { file, .. } => Arc::new(Archive::open(Path::new(file), limits.clone())?),
+        Source::DockerArchive { .. } | Source::Aci { .. } => {
+            return Err(Error::Usage(format!("{source} is not read yet")));
+        }
     })
 }
 
@@ -205,9 +208,13 @@ fn reference(
     let (repository, named_tag) = match (name, source) {
         (Some(name), _) => (name.repository().clone(), name.tag().map(str::to_owned)),
         (None, Source::Registry(reference)) => return Ok(reference.clone()),
-        (None, Source::Layout { dir: path, .. } | Source::Archive { file: path, .. }) => {
-            (local_name(Path::new(path)), None)
-        }
+        (
+            None,
+            Source::Layout { dir: path, .. }
+            | Source::Archive { file: path, .. }
+            | Source::DockerArchive { file: path, .. }
+            | Source::Aci { file: path },
+        ) => (local_name(Path::new(path)), None),
     };
     // a layout's ref.name may be more than a tag; then it is no part of the name
     let own =

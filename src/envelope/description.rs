@@ -48,7 +48,11 @@ pub fn describe(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Desc
     let description = match envelope.format {
         Format::Sigstore => of_statement(envelope, limits)?,
         Format::Cosign => of_payload(envelope, limits)?,
-        other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc) => {
+        other @ (Format::NotaryJws
+        | Format::NotaryCose
+        | Format::Simple
+        | Format::Appc
+        | Format::Libtrust) => {
             return Err(super::unsupported(other));
         }
     };

@@ -48,7 +48,8 @@ impl Envelope {
             | Format::NotaryJws
             | Format::NotaryCose
             | Format::Simple
-            | Format::Appc => self.payload.as_slice().into(),
+            | Format::Appc
+            | Format::Libtrust => self.payload.as_slice().into(),
         }
     }
 
@@ -61,9 +62,11 @@ impl Envelope {
         match self.format {
             Format::Sigstore => statement::claims(&self.payload, target, limits),
             Format::Cosign => cosign::claims(&self.payload, target, limits),
-            Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc => {
-                Err(unsupported(self.format))
-            }
+            Format::NotaryJws
+            | Format::NotaryCose
+            | Format::Simple
+            | Format::Appc
+            | Format::Libtrust => Err(unsupported(self.format)),
         }
     }
 }
@@ -95,9 +98,13 @@ pub fn parse(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Envelop
         Some(Format::Cosign) => {
             cosign::parse(candidate.bytes.clone(), &candidate.annotations, limits)
         }
-        Some(other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc)) => {
-            Err(unsupported(other))
-        }
+        Some(
+            other @ (Format::NotaryJws
+            | Format::NotaryCose
+            | Format::Simple
+            | Format::Appc
+            | Format::Libtrust),
+        ) => Err(unsupported(other)),
         None => Err(Reason::Foreign(format!("media type `{}`", clip(&candidate.media_type)))),
     }
 }

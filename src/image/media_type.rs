@@ -26,6 +26,18 @@ pub const DOCKER_LAYER_GZIP: &str = "application/vnd.docker.image.rootfs.diff.ta
 pub const DOCKER_LAYER: &str = "application/vnd.docker.image.rootfs.diff.tar";
 /// Docker foreign layer: its bytes may live elsewhere (`urls`).
 pub const DOCKER_FOREIGN_GZIP: &str = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+/// Docker schema 1, unsigned (distribution, manifest-v2-1.md).
+pub const DOCKER_SCHEMA_1: &str = "application/vnd.docker.distribution.manifest.v1+json";
+/// Docker schema 1, signed.
+pub const DOCKER_SCHEMA_1_SIGNED: &str =
+    "application/vnd.docker.distribution.manifest.v1+prettyjws";
+/// Layer of an image of Docker schema 1: a tar, compressed with gzip.
+pub const DOCKER_SCHEMA_1_LAYER: &str = "application/vnd.docker.container.image.rootfs.diff+x-gtar";
+/// An archive of Docker v1 as a whole; no page gives it a type, so this is
+/// ours.
+pub const DOCKER_V1_ARCHIVE: &str = "application/vnd.ocisign.docker.v1.tar";
+/// An ACI file as a whole (appc); no page gives it a type, so this is ours.
+pub const ACI: &str = "application/vnd.ocisign.appc.aci";
 /// in-toto statement or envelope as a layer (BuildKit's attestation manifests).
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Sigstore bundle v0.3 (protobuf-specs, sigstore_bundle.proto).

@@ -27,5 +27,5 @@ pub use manifest::{Document, DocumentError, Index, Manifest};
 pub use reference::{Reference, ReferenceError, Repository};
 pub use shape::{Depth, Node, NodeKind, NodeState, Shape};
 pub use source::{Source, SourceError};
-pub use tree::{ImageTree, Root, TreeBuilder};
+pub use tree::{FileCheck, FileHasher, ImageTree, Root, TreeBuilder};
 pub use want::{Compression, Read, Want};

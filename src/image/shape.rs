@@ -49,6 +49,9 @@ pub enum NodeKind {
     /// A child of an index whose media type ocisign does not read: bytes
     /// are hashed, nothing below is known.
     Opaque,
+    /// A file that is an image as a whole and has no manifest: an ACI, or an
+    /// archive of Docker v1.
+    File,
 }
 
 impl fmt::Display for NodeKind {
@@ -59,6 +62,7 @@ impl fmt::Display for NodeKind {
             Self::Config => "config",
             Self::Layer => "layer",
             Self::Opaque => "opaque",
+            Self::File => "file",
         })
     }
 }
@@ -88,6 +92,12 @@ pub enum NodeState {
     Malformed(String),
     /// A bound was reached before the node was read.
     LimitExceeded(String),
+    /// Named without a digest, so that anything could be meant: an ACI's
+    /// dependency without an image ID.
+    Unpinned(String),
+    /// The format gives it no digest of its own: an image or layer of Docker
+    /// v1. The text says by what it goes instead.
+    NotContentAddressed(String),
 }
 
 /// One node of the tree, reached by one path from the root.

@@ -13,6 +13,8 @@ use super::{Digest, DigestError, Reference, ReferenceError};
 /// | `HOST/REPO[:TAG][@DIGEST]`, `docker://…` | a registry |
 /// | `oci:DIR[:TAG][@DIGEST]` | an OCI image layout in a directory |
 /// | `oci-archive:FILE[:TAG][@DIGEST]` | a layout in a tar file |
+/// | `docker-archive:FILE[:NAME:TAG][@DIGEST]` | what `docker save` writes, of any generation |
+/// | `aci:FILE` | an appc image |
 ///
 /// A directory or file may contain colons: what follows the last colon is the
 /// tag if it has the form of one. To name a directory that ends so, write a
@@ -40,6 +42,21 @@ pub enum Source {
         /// Digest of the image.
         digest: Option<Digest>,
     },
+    /// A tar file as `docker save` writes it.
+    DockerArchive {
+        /// The file, as written.
+        file: String,
+        /// Name of the image in the archive, as it stands in `RepoTags` or
+        /// `repositories`: `app:v1`.
+        name: Option<String>,
+        /// Digest of the image.
+        digest: Option<Digest>,
+    },
+    /// An appc image: one file.
+    Aci {
+        /// The file, as written.
+        file: String,
+    },
 }
 
 /// Why a text names no place of an image.
@@ -52,7 +69,10 @@ pub enum SourceError {
     #[error(transparent)]
     Digest(#[from] DigestError),
     /// A transport of other tools that ocisign does not read.
-    #[error("`{0}:` is not read yet; use a registry, oci:DIR or oci-archive:FILE")]
+    #[error(
+        "`{0}:` is not read; use a registry, oci:DIR, oci-archive:FILE, docker-archive:FILE or \
+         aci:FILE"
+    )]
     Transport(String),
     /// Nothing stands where a directory or file must.
     #[error("`{0}` names no path; write one after the colon")]
@@ -60,17 +80,8 @@ pub enum SourceError {
 }
 
 /// Transports of containers-transports(5) and of appc that are not read.
-const OTHERS: &[&str] = &[
-    "aci",
-    "atomic",
-    "containers-storage",
-    "dir",
-    "docker-archive",
-    "docker-daemon",
-    "ostree",
-    "sif",
-    "tarball",
-];
+const OTHERS: &[&str] =
+    &["atomic", "containers-storage", "dir", "docker-daemon", "ostree", "sif", "tarball"];
 
 impl Source {
     /// Reads what a user wrote.
@@ -89,6 +100,15 @@ impl Source {
             let (file, tag, digest) = split(rest, text)?;
             return Ok(Self::Archive { file, tag, digest });
         }
+        if let Some(rest) = text.strip_prefix("docker-archive:") {
+            return docker_archive(rest, text);
+        }
+        if let Some(file) = text.strip_prefix("aci:") {
+            return match file {
+                "" => Err(SourceError::NoPath(text.chars().take(80).collect())),
+                file => Ok(Self::Aci { file: file.to_owned() }),
+            };
+        }
         match text.split_once(':') {
             Some((transport, _)) if OTHERS.contains(&transport) => {
                 Err(SourceError::Transport(transport.to_owned()))
@@ -102,6 +122,8 @@ impl Source {
         match self {
             Self::Registry(reference) => reference.tag(),
             Self::Layout { tag, .. } | Self::Archive { tag, .. } => tag.as_deref(),
+            Self::DockerArchive { name, .. } => name.as_deref(),
+            Self::Aci { .. } => None,
         }
     }
 
@@ -109,9 +131,30 @@ impl Source {
     pub fn digest(&self) -> Option<&Digest> {
         match self {
             Self::Registry(reference) => reference.digest(),
-            Self::Layout { digest, .. } | Self::Archive { digest, .. } => digest.as_ref(),
+            Self::Layout { digest, .. }
+            | Self::Archive { digest, .. }
+            | Self::DockerArchive { digest, .. } => digest.as_ref(),
+            Self::Aci { .. } => None,
         }
     }
+}
+
+/// Reads `FILE[:NAME:TAG][@DIGEST]`. The file ends at the first colon, as it
+/// does for docker and skopeo, because a name has colons of its own.
+fn docker_archive(rest: &str, whole: &str) -> Result<Source, SourceError> {
+    let (rest, digest) = match rest.rsplit_once('@') {
+        Some((rest, digest)) if is_like_digest(digest) => (rest, Some(digest.parse()?)),
+        _ => (rest, None),
+    };
+    let (file, name) = match rest.split_once(':') {
+        Some((_, "")) => return Err(ReferenceError::Tag(String::new()).into()),
+        Some((file, name)) => (file, Some(name.to_owned())),
+        None => (rest, None),
+    };
+    if file.is_empty() {
+        return Err(SourceError::NoPath(whole.chars().take(80).collect()));
+    }
+    Ok(Source::DockerArchive { file: file.to_owned(), name, digest })
 }
 
 type Parts = (String, Option<String>, Option<Digest>);
@@ -150,6 +193,8 @@ impl fmt::Display for Source {
             Self::Registry(reference) => return reference.fmt(f),
             Self::Layout { dir, tag, digest } => ("oci", dir, tag, digest),
             Self::Archive { file, tag, digest } => ("oci-archive", file, tag, digest),
+            Self::DockerArchive { file, name, digest } => ("docker-archive", file, name, digest),
+            Self::Aci { file } => return write!(f, "aci:{file}"),
         };
         write!(f, "{transport}:{path}")?;
         if let Some(tag) = tag {
@@ -220,10 +265,10 @@ mod tests {
 
     #[test]
     fn what_is_not_read_is_refused() {
-        for text in ["docker-archive:x.tar", "dir:x", "aci:x", "containers-storage:x"] {
+        for text in ["dir:x", "docker-daemon:x", "containers-storage:x"] {
             assert!(matches!(Source::parse(text), Err(SourceError::Transport(_))), "{text}");
         }
-        for text in ["oci:", "oci::tag", "oci-archive:"] {
+        for text in ["oci:", "oci::tag", "oci-archive:", "docker-archive::a:b", "aci:"] {
             let error = Source::parse(text);
             assert!(matches!(error, Err(SourceError::NoPath(_) | SourceError::Reference(_))));
         }
@@ -235,7 +280,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_shown_reads_back(text in "(oci:|oci-archive:|docker://|)[a-c:@/.]{0,12}(@sha256:[0-9a-f]{64})?") {
+        fn what_is_shown_reads_back(text in "(oci:|oci-archive:|docker-archive:|aci:|docker://|)[a-c:@/.]{0,12}(@sha256:[0-9a-f]{64})?") {
             if let Ok(source) = Source::parse(&text) {
                 prop_assert_eq!(Source::parse(&source.to_string()), Ok(source));
             }

@@ -83,7 +83,9 @@ fn ink(state: &NodeState) -> Ink {
         | NodeState::SizeMismatch(_)
         | NodeState::Unverifiable(_)
         | NodeState::Ambiguous(_)
-        | NodeState::Malformed(_) => Ink::Bad,
+        | NodeState::Malformed(_)
+        | NodeState::Unpinned(_) => Ink::Bad,
+        NodeState::NotContentAddressed(_) => Ink::Doubt,
     }
 }
 
@@ -99,5 +101,7 @@ fn state(state: &NodeState) -> (&'static str, String) {
         NodeState::Ambiguous(what) => ("ambiguous", what.clone()),
         NodeState::Malformed(what) => ("malformed", what.clone()),
         NodeState::LimitExceeded(what) => ("limit exceeded", what.clone()),
+        NodeState::Unpinned(what) => ("unpinned", what.clone()),
+        NodeState::NotContentAddressed(what) => ("not content-addressed", what.clone()),
     }
 }

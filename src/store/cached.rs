@@ -22,7 +22,7 @@ use futures_util::{StreamExt as _, stream};
 #[cfg(feature = "gate")]
 pub use memory::MemoryShelf;
 
-use super::{Blob, Chunk, RawManifest, Referrers, Store, StoreError, Target, chunks};
+use super::{Blob, Chunk, Loose, RawManifest, Referrers, Store, StoreError, Target, Whole, chunks};
 use crate::image::{Descriptor, Digest, Hasher};
 
 /// Keeps bytes under keys for as long as it likes: in memory, or on a disk.
@@ -174,6 +174,18 @@ impl Store for Cached {
         tag: Option<&str>,
     ) -> Result<(), StoreError> {
         self.store.push_manifest(descriptor, bytes, tag).await
+    }
+
+    fn whole(&self) -> Option<Whole> {
+        self.store.whole()
+    }
+
+    async fn beside(&self, subject: &Digest) -> Result<Vec<Loose>, StoreError> {
+        self.store.beside(subject).await
+    }
+
+    async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {
+        self.store.push_beside(subject, loose).await
     }
 
     async fn list_untagged(&self, descriptor: &Descriptor) -> Result<(), StoreError> {

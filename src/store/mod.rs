@@ -141,6 +141,48 @@ impl fmt::Debug for Blob {
     }
 }
 
+/// A file that is an image as a whole; nothing of it is checked.
+#[derive(Debug, Clone)]
+pub struct Whole {
+    /// What it is said to be.
+    pub format: WholeFormat,
+    /// The file, open.
+    pub file: Arc<std::fs::File>,
+    /// Its length in bytes when it was opened.
+    pub len: u64,
+}
+
+/// What a whole file is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WholeFormat {
+    /// An archive of Docker v1, as `docker save` wrote it before 1.10.
+    DockerV1,
+    /// An appc image.
+    Aci,
+}
+
+/// Bytes beside an image that may be a signature of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Loose {
+    /// Where they lie, for people: a path or an address.
+    pub item: String,
+    /// What they are by the place in which they lie.
+    pub kind: LooseKind,
+    /// The bytes, bounded by the limits.
+    pub bytes: Vec<u8>,
+}
+
+/// What lies beside an image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LooseKind {
+    /// A Sigstore bundle: `FILE.sigstore.json`.
+    Bundle,
+    /// A detached OpenPGP signature over the file: `FILE.asc`.
+    Detached,
+    /// GPG simple signing, from a lookaside or a registry's extension.
+    Simple,
+}
+
 /// What a store lists as referring to a subject. Hints, each of them: the
 /// list is unauthenticated, unordered and writable by others.
 #[derive(Debug, Clone, Default)]
@@ -198,6 +240,24 @@ pub trait Store: Send + Sync + fmt::Debug {
         _bytes: &[u8],
         _tag: Option<&str>,
     ) -> Result<(), StoreError> {
+        Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
+    }
+
+    /// The file that is the image as a whole, where it has no manifest. A
+    /// store that gives one answers no manifest and no blob.
+    fn whole(&self) -> Option<Whole> {
+        None
+    }
+
+    /// What lies beside the image without being listed by it, and may be a
+    /// signature of `subject`: a file next to an archive, an entry of a
+    /// lookaside. Hints, as [`Store::referrers`] gives.
+    async fn beside(&self, _subject: &Digest) -> Result<Vec<Loose>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Puts a signature of `subject` beside the image; gives where it is.
+    async fn push_beside(&self, _subject: &Digest, _loose: &Loose) -> Result<String, StoreError> {
         Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
     }
 

@@ -57,7 +57,7 @@ impl TreeBuilder {
             NodeKind::Config if media_type::is_config(&node.media_type) => {
                 ("an image config", self.limits.config_bytes)
             }
-            NodeKind::Config | NodeKind::Layer | NodeKind::Opaque => return None,
+            NodeKind::Config | NodeKind::Layer | NodeKind::Opaque | NodeKind::File => return None,
         };
         let text = || format!("{name} of {} bytes; at most {max} are read", node.size);
         (node.size > max).then(|| NodeState::LimitExceeded(text()))
@@ -71,6 +71,8 @@ impl TreeBuilder {
             // MUST NOT be parsed, and MUST NOT be an error (manifest.md,
             // `config`; image-index.md, `manifests`).
             NodeKind::Config | NodeKind::Opaque => Some(Read::Blob),
+            // only a root is a file, and nobody links to one
+            NodeKind::File => None,
             NodeKind::Layer if self.depth == Depth::Manifests => None,
             NodeKind::Layer => Some(Read::Blob),
         }

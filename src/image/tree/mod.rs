@@ -4,12 +4,15 @@
 //! [`TreeBuilder`] asks for content and is fed; it knows no store and no
 //! network. [`ImageTree`] is what it made of everything it was given.
 
+mod file;
 mod grow;
 mod link_node;
 mod read_node;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+
+pub use file::{FileCheck, FileHasher};
 
 use super::layer::LayerCheck;
 use super::want::{Read, Want};

@@ -31,7 +31,8 @@ pub(super) fn findings(context: &Context<'_>, ask: &ImageCheck) -> Vec<String> {
             NodeKind::Manifest => findings.extend(manifest(tree, ask, at, node)),
             NodeKind::Config => findings.extend(config(ask, node)),
             NodeKind::Layer => findings.extend(layer(context, ask, node)),
-            NodeKind::Opaque => findings.extend(opaque(ask, node)),
+            // neither is read as a manifest; what each is must be allowed
+            NodeKind::Opaque | NodeKind::File => findings.extend(opaque(ask, node)),
         }
     }
     findings.extend(annotations(&ask.annotations, root));
@@ -196,7 +197,7 @@ fn annotations(ask: &BTreeMap<String, Glob>, root: &Node) -> Vec<String> {
 fn too_many_manifests(tree: &Tree<'_>, ask: &ImageCheck) -> Option<String> {
     let most = ask.max_manifests?;
     let documents = tree.nodes().filter(|(_, node)| match node.kind {
-        NodeKind::Index | NodeKind::Manifest | NodeKind::Opaque => true,
+        NodeKind::Index | NodeKind::Manifest | NodeKind::Opaque | NodeKind::File => true,
         NodeKind::Config | NodeKind::Layer => false,
     });
     let count = documents.count() as u64;

@@ -189,7 +189,11 @@ impl<'c, 'a> Tally<'c, 'a> {
         let root = self.context.tree.node(0)?;
         let index = match root.kind {
             NodeKind::Index => true,
-            NodeKind::Manifest | NodeKind::Opaque | NodeKind::Config | NodeKind::Layer => false,
+            NodeKind::Manifest
+            | NodeKind::Opaque
+            | NodeKind::Config
+            | NodeKind::Layer
+            | NodeKind::File => false,
         };
         (!index).then(|| {
             "where the signature is on the index that lists this image, ask for the index, \

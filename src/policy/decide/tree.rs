@@ -53,7 +53,7 @@ impl<'a> Tree<'a> {
     pub(super) fn leaves(&self) -> Vec<usize> {
         self.nodes()
             .filter(|(_, node)| match node.kind {
-                NodeKind::Manifest | NodeKind::Opaque => true,
+                NodeKind::Manifest | NodeKind::Opaque | NodeKind::File => true,
                 NodeKind::Index | NodeKind::Config | NodeKind::Layer => false,
             })
             .map(|(at, _)| at)
@@ -116,8 +116,10 @@ fn fault(node: &Node) -> Option<String> {
         NodeState::Unverifiable(detail) => format!("cannot be recomputed: {detail}"),
         NodeState::Ambiguous(detail) => format!("can be read in two ways: {detail}"),
         NodeState::Malformed(detail) => format!("breaks its format: {detail}"),
+        NodeState::Unpinned(detail) => format!("is not pinned: {detail}"),
         NodeState::Verified
         | NodeState::NotRead
+        | NodeState::NotContentAddressed(_)
         | NodeState::Missing
         | NodeState::External(_)
         | NodeState::LimitExceeded(_) => return None,
@@ -128,7 +130,11 @@ fn fault(node: &Node) -> Option<String> {
 fn gap(node: &Node, depth: Depth) -> Option<Gap> {
     let layer = match node.kind {
         NodeKind::Layer => true,
-        NodeKind::Index | NodeKind::Manifest | NodeKind::Config | NodeKind::Opaque => false,
+        NodeKind::Index
+        | NodeKind::Manifest
+        | NodeKind::Config
+        | NodeKind::Opaque
+        | NodeKind::File => false,
     };
     if layer && depth < Depth::Layers {
         return None;
@@ -143,7 +149,9 @@ fn gap(node: &Node, depth: Depth) -> Option<Gap> {
         | NodeState::SizeMismatch(_)
         | NodeState::Unverifiable(_)
         | NodeState::Ambiguous(_)
-        | NodeState::Malformed(_) => return None,
+        | NodeState::Malformed(_)
+        | NodeState::Unpinned(_)
+        | NodeState::NotContentAddressed(_) => return None,
     };
     Some(Gap { text: format!("{} {what}", named(node)), external })
 }
@@ -156,6 +164,7 @@ pub(super) fn named(node: &Node) -> String {
         NodeKind::Config => "config",
         NodeKind::Layer => "layer",
         NodeKind::Opaque => "unread child",
+        NodeKind::File => "file",
     };
     format!("{kind} {}", node.digest)
 }

@@ -271,13 +271,18 @@ const FORMATS: &[(&str, Format)] = &[
     ("notary-cose", Format::NotaryCose),
     ("simple", Format::Simple),
     ("appc", Format::Appc),
+    ("libtrust", Format::Libtrust),
 ];
 
 fn format(reader: &mut Reader, node: &Json) -> Option<Format> {
     let format = reader.word(node, FORMATS)?;
     match format {
         Format::Sigstore | Format::Cosign => Some(format),
-        Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc => {
+        Format::NotaryJws
+        | Format::NotaryCose
+        | Format::Simple
+        | Format::Appc
+        | Format::Libtrust => {
             reader.bad(
                 Code::NotYet,
                 node,
