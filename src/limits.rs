@@ -11,6 +11,17 @@ pub struct Limits {
     /// One manifest or index. Registries must take 4 MiB
     /// (distribution-spec, "Pushing Manifests"); distribution caps there too.
     pub manifest_bytes: u64,
+    /// Signatures inside one manifest of Docker's schema 1. Tools wrote one;
+    /// each costs a hash over the manifest and a verification.
+    pub manifest_signatures: usize,
+    /// What a signature of schema 1 says to stand at the end of the signed
+    /// manifest (`formatTail`); tools write two bytes.
+    pub manifest_tail_bytes: u64,
+    /// One layer of Docker's schema 1, which states no size, so that nothing
+    /// else ends it. The largest layers in use have some 20 GiB.
+    pub unsized_layer_bytes: u64,
+    /// Addresses of one external layer (`urls`) that are asked for it.
+    pub external_urls: usize,
     /// One image configuration: containers/image reads 4 MiB at most.
     pub config_bytes: u64,
     /// One signature payload, bundle or envelope. A large SBOM attestation
@@ -190,6 +201,10 @@ impl Default for Limits {
         const MIB: u64 = 1 << 20;
         Self {
             manifest_bytes: 4 * MIB,
+            manifest_signatures: 32,
+            manifest_tail_bytes: 1 << 10,
+            unsized_layer_bytes: 32 << 30,
+            external_urls: 4,
             config_bytes: 4 * MIB,
             envelope_bytes: 16 * MIB,
             policy_bytes: MIB,

@@ -29,6 +29,17 @@ pub(super) struct AccessArgs {
     /// Credentials: a docker config.json or podman auth.json.
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    #[arg(skip)]
+    fetch_external: bool,
+}
+
+/// Whether to fetch what lies outside of the image's store.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct ExternalArg {
+    /// Fetch layers that the store does not have from the addresses in the
+    /// image (`urls`): over HTTPS, without credentials.
+    #[arg(long, help_heading = "Access")]
+    fetch_external: bool,
 }
 
 /// The name for an image of a local source.
@@ -56,6 +67,11 @@ impl NameArg {
 }
 
 impl AccessArgs {
+    /// The same, with external layers fetched where that is asked for.
+    pub(super) fn with(&self, external: ExternalArg) -> Self {
+        Self { fetch_external: external.fetch_external, ..self.clone() }
+    }
+
     /// As the engine takes it.
     pub(super) fn access(&self, out: &Output) -> Access {
         Access {
@@ -63,6 +79,7 @@ impl AccessArgs {
             ca: self.ca.clone(),
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
+            fetch_external: self.fetch_external,
             notice: out.notices(),
         }
     }

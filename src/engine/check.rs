@@ -4,6 +4,7 @@ use jiff::Timestamp;
 
 use super::discover::{self, Gathered};
 use super::{Error, Hashed, Image, Progress, fetch};
+use crate::envelope::Candidate;
 use crate::image::{Algorithm, Depth, Digest, Hasher, ImageTree, NodeState, Shape};
 use crate::limits::Limits;
 use crate::policy::{self, Decision, Policy, Request, Verdict};
@@ -133,7 +134,10 @@ impl Engine {
     ) -> Result<Gathered, Error> {
         let mut gathered = Gathered::default();
         for subject in policy::wanted_subjects(&self.policy, request, tree.shape()) {
-            let mut listed = discover::list(image.store(), &subject, &self.limits).await?;
+            let own = tree.signed().find(|(digest, _)| **digest == subject);
+            let own = own.map(|(_, bytes)| Candidate::libtrust(subject.to_string(), bytes.to_vec()));
+            let listed = discover::list(image.store(), &subject, &self.limits).await?;
+            let mut listed = listed.with_own(own);
             while let Some(batch) = listed.next_batch(&self.trust).await? {
                 gathered.extend(batch);
                 if listed.is_long()

@@ -13,9 +13,9 @@ use super::Error;
 use super::fetch;
 use crate::envelope::{self, Candidate, cosign};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
-use crate::image::{Descriptor, Digest, media_type};
+use crate::image::{Descriptor, Digest, manifest_digest, media_type};
 use crate::limits::Limits;
-use crate::store::{Store, StoreError, Target};
+use crate::store::{RawManifest, Store, StoreError, Target};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -71,6 +71,8 @@ pub(super) struct Listed<'a> {
     queue: VecDeque<Place>,
     /// Blobs of the manifests that were read.
     layers: VecDeque<Layer>,
+    /// What the image carries in itself.
+    own: Option<Candidate>,
     /// Large ones, for the end.
     large: Vec<Layer>,
     long: bool,
@@ -113,6 +115,7 @@ pub(super) async fn list<'a>(
         long: queue.len() > 2 * BATCH,
         queue,
         layers: VecDeque::new(),
+        own: None,
         large: Vec::new(),
         budget: limits.signature_bytes,
         incomplete,
@@ -129,6 +132,12 @@ fn unlikely(descriptor: &Descriptor) -> bool {
 }
 
 impl Listed<'_> {
+    /// With a candidate that lies in the image itself, and is judged first.
+    pub(super) fn with_own(mut self, own: Option<Candidate>) -> Self {
+        self.own = own;
+        self
+    }
+
     /// Whether there is so much that it pays to stop at the first allow.
     pub(super) fn is_long(&self) -> bool {
         self.long
@@ -157,6 +166,9 @@ impl Listed<'_> {
     pub(super) async fn next_finds(
         &mut self,
     ) -> Result<Option<Vec<Result<Candidate, Rejection>>>, Error> {
+        if let Some(own) = self.own.take() {
+            return Ok(Some(vec![Ok(own)]));
+        }
         if self.layers.is_empty() && self.queue.is_empty() {
             self.large
                 .sort_by(|a, b| (a.descriptor.size, &a.item).cmp(&(b.descriptor.size, &b.item)));
@@ -253,7 +265,7 @@ impl Listed<'_> {
         };
         read.bytes += raw.bytes.len() as u64;
         if let Some(listed) = &listed
-            && (!listed.digest.matches(&raw.bytes) || listed.size != raw.bytes.len() as u64)
+            && (!is_listed(listed, &raw, self.limits) || listed.size != raw.bytes.len() as u64)
         {
             let why = format!("the manifest listed as {} is another one", listed.digest);
             read.reject(&item, Reason::Corrupt(why));
@@ -282,6 +294,11 @@ impl Listed<'_> {
         }
         read
     }
+}
+
+fn is_listed(listed: &Descriptor, raw: &RawManifest, limits: &Limits) -> bool {
+    let (algorithm, kind) = (listed.digest.algorithm(), raw.media_type.as_deref());
+    manifest_digest(algorithm, kind, &raw.bytes, limits) == listed.digest
 }
 
 /// The next items of a queue: at most [`BATCH`] of [`BATCH_BYTES`] in all, or

@@ -8,7 +8,7 @@ use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
 use crate::store::registry::{ClientIdentity, Notice};
-use crate::store::{Archive, Layout, Registry, RegistryOptions, Store, Target};
+use crate::store::{Archive, External, Layout, Registry, RegistryOptions, Store, Target};
 
 /// How to reach registries. The default speaks HTTPS with the system's
 /// roots, and plain HTTP to loopback addresses only.
@@ -22,6 +22,9 @@ pub struct Access {
     pub client: Option<(PathBuf, PathBuf)>,
     /// A docker config.json or podman auth.json to use before all others.
     pub auth_file: Option<PathBuf>,
+    /// Fetch layers that an image's store does not have from where their
+    /// descriptors say (`urls`), without credentials.
+    pub fetch_external: bool,
     /// Takes what a registry wants people to read (`Warning` headers).
     pub notice: Option<fn(&str)>,
 }
@@ -168,7 +171,7 @@ pub(super) fn open_store(
     access: &Access,
     limits: &Limits,
 ) -> Result<Arc<dyn Store>, Error> {
-    Ok(match source {
+    let store: Arc<dyn Store> = match source {
         Source::Registry(reference) => {
             Arc::new(Registry::open(reference.repository(), access.registries(limits)?)?)
         }
@@ -177,6 +180,10 @@ pub(super) fn open_store(
         Source::DockerArchive { .. } | Source::Aci { .. } => {
             return Err(Error::Usage(format!("{source} is not read yet")));
         }
+    };
+    Ok(match access.fetch_external {
+        true => Arc::new(External::new(store, access.registries(limits)?)),
+        false => store,
     })
 }
 

@@ -10,6 +10,7 @@ mod carrier;
 pub mod cosign;
 mod description;
 pub mod dsse;
+pub mod libtrust;
 pub mod sigstore;
 pub mod statement;
 mod text;
@@ -62,11 +63,8 @@ impl Envelope {
         match self.format {
             Format::Sigstore => statement::claims(&self.payload, target, limits),
             Format::Cosign => cosign::claims(&self.payload, target, limits),
-            Format::NotaryJws
-            | Format::NotaryCose
-            | Format::Simple
-            | Format::Appc
-            | Format::Libtrust => Err(unsupported(self.format)),
+            Format::Libtrust => libtrust::claims(&self.payload, target, limits),
+            Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc => Err(unsupported(self.format)),
         }
     }
 }
@@ -78,6 +76,7 @@ impl Envelope {
 pub fn sniff(media_type: &str, bytes: &[u8]) -> Option<Format> {
     match media_type {
         media_type::COSIGN_SIMPLE => Some(Format::Cosign),
+        media_type::DOCKER_SCHEMA_1_SIGNED => Some(Format::Libtrust),
         bundle if bundle.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX) => Some(Format::Sigstore),
         "" | "application/json" => sigstore::names_itself(bytes).then_some(Format::Sigstore),
         _ => None,
@@ -98,12 +97,9 @@ pub fn parse(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Envelop
         Some(Format::Cosign) => {
             cosign::parse(candidate.bytes.clone(), &candidate.annotations, limits)
         }
+        Some(Format::Libtrust) => libtrust::parse(&candidate.bytes, limits),
         Some(
-            other @ (Format::NotaryJws
-            | Format::NotaryCose
-            | Format::Simple
-            | Format::Appc
-            | Format::Libtrust),
+            other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc),
         ) => Err(unsupported(other)),
         None => Err(Reason::Foreign(format!("media type `{}`", clip(&candidate.media_type)))),
     }

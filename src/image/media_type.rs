@@ -71,6 +71,17 @@ pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
 }
 
+/// Whether the content is a manifest of Docker's schema 1, signed or not.
+pub fn is_schema_1(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_SCHEMA_1 | DOCKER_SCHEMA_1_SIGNED)
+}
+
+/// Media types under which servers give documents whose type they do not
+/// know; they say nothing.
+pub fn says_nothing(media_type: &str) -> bool {
+    matches!(media_type, "" | "application/json" | "application/octet-stream" | "text/plain")
+}
+
 /// Whether the content is an image configuration, OCI or Docker.
 pub fn is_config(media_type: &str) -> bool {
     matches!(media_type, OCI_CONFIG | DOCKER_CONFIG)

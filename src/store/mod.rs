@@ -5,6 +5,7 @@ mod archive;
 pub mod auth;
 pub mod cached;
 mod chunks;
+mod external;
 mod layout;
 mod memory;
 pub mod registry;
@@ -20,6 +21,7 @@ use crate::image::{Descriptor, Digest};
 pub use archive::{Archive, write_archive};
 pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
+pub use external::External;
 pub use layout::Layout;
 pub use memory::Memory;
 pub use registry::{Registry, RegistryOptions};
@@ -241,6 +243,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         _tag: Option<&str>,
     ) -> Result<(), StoreError> {
         Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
+    }
+
+    /// Opens a blob in one of the places that its descriptor names (`urls`),
+    /// where this store was opened to ask them: [`External`]. Any other has
+    /// nothing elsewhere.
+    async fn elsewhere(&self, urls: &[String], _size: u64) -> Result<Blob, StoreError> {
+        Err(StoreError::Absent { what: urls.join(" "), place: self.place() })
     }
 
     /// The file that is the image as a whole, where it has no manifest. A

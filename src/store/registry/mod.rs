@@ -18,6 +18,7 @@ mod answer;
 mod blob;
 mod challenge;
 mod client;
+mod elsewhere;
 mod endpoint;
 mod fallback;
 #[cfg(fuzzing)]
@@ -40,6 +41,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use client::RegistryClient;
+pub use elsewhere::Elsewhere;
 
 use super::auth::{AuthFiles, Credentials};
 use super::{Blob, RawManifest, Referrers, Store, StoreError, Target};
