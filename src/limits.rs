@@ -31,6 +31,10 @@ pub struct Limits {
     pub policy_bytes: u64,
     /// A key file: an RSA-4096 private key in PEM is under 4 KiB.
     pub key_bytes: u64,
+    /// An OpenPGP keyring. Debian's archive keyring, with its many signatures
+    /// by others, has 60 KiB; distributions' developer keyrings reach 20 MiB
+    /// and are no keyrings of a policy.
+    pub keyring_bytes: u64,
     /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
     /// section 4.2, names this for especially critical keys. A few seconds.
     pub kdf_iterations: u32,
@@ -209,6 +213,7 @@ impl Default for Limits {
             envelope_bytes: 16 * MIB,
             policy_bytes: MIB,
             key_bytes: 64 << 10,
+            keyring_bytes: 4 * MIB,
             kdf_iterations: 10_000_000,
             kdf_bytes: 256 * MIB,
             index_depth: 4,

@@ -16,6 +16,7 @@ mod containerd;
 mod copy;
 mod exit;
 mod export;
+mod inspect;
 mod key;
 mod output;
 mod policy;
@@ -43,6 +44,8 @@ An IMAGE is one of
   registry/repo[:tag][@digest]   an image in a registry (also docker://…)
   oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
+  docker-archive:FILE[:NAME:TAG] what `docker save` writes, of any generation
+  aci:FILE                       an appc image
 
 Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
 
@@ -69,6 +72,7 @@ enum Command {
     Attach(attach::Attach),
     Signatures(signatures::Signatures),
     Tree(tree::Tree),
+    Inspect(inspect::Inspect),
     Copy(copy::Copy),
     Key(key::Key),
     Policy(policy::Policy),
@@ -102,6 +106,7 @@ pub fn run() -> Exit {
         Command::Attach(verb) => verb.run(&out),
         Command::Signatures(verb) => verb.run(&out),
         Command::Tree(verb) => verb.run(&out),
+        Command::Inspect(verb) => verb.run(&out),
         Command::Copy(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),

@@ -59,7 +59,8 @@ fn text(listing: &Listing) -> String {
     lines.join("\n")
 }
 
-fn describe(entry: &Entry) -> Vec<String> {
+/// What an entry says of itself, line by line.
+pub(super) fn describe(entry: &Entry) -> Vec<String> {
     let Some(says) = &entry.unverified else {
         return entry.unreadable.iter().map(|why| escaped(why)).collect();
     };

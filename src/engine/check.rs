@@ -175,6 +175,8 @@ fn epoch(policy: &Policy, trust: &Trust, limits: &Limits) -> Digest {
         }
     }
     trust.keys().for_each(|(id, _)| add(format!("trusted: {id}")));
+    let certificates = trust.keyring().certificates();
+    certificates.for_each(|c| add(format!("trusted: {c:?}")));
     add(format!("{limits:?}"));
     hasher.finish()
 }

@@ -1,6 +1,7 @@
 //! What an image is: names, digests, descriptors, manifests and the tree
 //! that they span. Pure: bytes in, facts out.
 
+mod ancestry;
 mod config;
 mod descriptor;
 mod digest;
@@ -19,6 +20,7 @@ mod want;
 
 use crate::limits::Limits;
 
+pub use ancestry::{Addressed, Generation, needs};
 pub use config::ImageConfig;
 pub use descriptor::{Descriptor, Platform};
 pub use digest::{Algorithm, Digest, DigestError, Hasher};

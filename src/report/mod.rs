@@ -16,4 +16,4 @@ pub use json::{json, printable};
 #[cfg(feature = "webhook")]
 pub(crate) use text::Ink;
 pub use text::{Style, text};
-pub use tree::{tree_json, tree_text};
+pub use tree::{tree_drawing, tree_json, tree_text};

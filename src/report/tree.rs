@@ -28,6 +28,43 @@ pub fn tree_text(shape: &Shape, style: Style) -> String {
     out
 }
 
+/// The tree as a drawing: branches, what each node is, how it stands.
+pub fn tree_drawing(shape: &Shape, style: Style) -> String {
+    let mut out = String::new();
+    draw(shape, 0, "", style, &mut out);
+    out
+}
+
+/// One node, then its children behind a rail. A shape's parents stand before
+/// their children, so this ends.
+fn draw(shape: &Shape, at: usize, rail: &str, style: Style, out: &mut String) {
+    let Some(node) = shape.nodes.get(at) else { return };
+    let (word, detail) = state(&node.state);
+    let detail = if detail.is_empty() { String::new() } else { format!(": {}", escaped(&detail)) };
+    out.push_str(&format!(
+        "{} {}{}  {}{detail}\n",
+        node.kind.to_string().trim_end(),
+        short(&node.digest),
+        platform(node),
+        style.paint(ink(&node.state), word),
+    ));
+    let children: Vec<usize> = shape.children(at).filter(|child| *child > at).collect();
+    for (i, child) in children.iter().enumerate() {
+        let last = i + 1 == children.len();
+        out.push_str(&format!("{rail}{}", if last { "└─ " } else { "├─ " }));
+        draw(shape, *child, &format!("{rail}{}", if last { "   " } else { "│  " }), style, out);
+    }
+}
+
+/// A digest short enough for a line: the algorithm and twelve of its digits.
+fn short(digest: &str) -> String {
+    let end = digest.find(':').map_or(12, |colon| colon + 13);
+    match digest.get(..end) {
+        Some(begin) if begin.len() < digest.len() => format!("{}…", escaped(begin)),
+        Some(_) | None => escaped(digest),
+    }
+}
+
 /// The tree as JSON: the depth and the nodes, documents left out.
 pub fn tree_json(shape: &Shape) -> String {
     let mut shape = shape.clone();

@@ -2,6 +2,8 @@
 //!
 //! There is no clock here. What holds at which instant is for the policy.
 
+mod pgp;
+
 use crate::crypto::{KeyId, PublicKey};
 use crate::envelope::{Candidate, Envelope, Untrusted, clip, libtrust, parse};
 use crate::evidence::{Evidence, Facts, Format, Reason, Rejection, Signer, Subject};

@@ -2,12 +2,13 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 16] = [
+const VERBS: [&str; 17] = [
     "verify",
     "sign",
     "attach",
     "signatures",
     "tree",
+    "inspect",
     "copy",
     "key",
     "policy",

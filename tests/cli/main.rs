@@ -17,6 +17,7 @@ mod codes;
 mod damage;
 mod export;
 mod help;
+mod inspect;
 mod keys;
 mod policies;
 mod signing;

@@ -434,9 +434,11 @@ fn wrong(state: &NodeState) -> bool {
         | NodeState::SizeMismatch(_)
         | NodeState::Unverifiable(_)
         | NodeState::Ambiguous(_)
-        | NodeState::Malformed(_) => true,
+        | NodeState::Malformed(_)
+        | NodeState::Unpinned(_) => true,
         NodeState::Verified
         | NodeState::NotRead
+        | NodeState::NotContentAddressed(_)
         | NodeState::Missing
         | NodeState::External(_)
         | NodeState::LimitExceeded(_) => false,
