@@ -11,11 +11,11 @@ use futures_util::{StreamExt as _, stream};
 
 use super::Error;
 use super::fetch;
-use crate::envelope::{self, Candidate, cosign};
+use crate::envelope::{self, Candidate, cosign, simple};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
 use crate::image::{Descriptor, Digest, manifest_digest, media_type};
 use crate::limits::Limits;
-use crate::store::{RawManifest, Store, StoreError, Target};
+use crate::store::{Loose, LooseKind, RawManifest, Store, StoreError, Target};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -75,6 +75,8 @@ pub(super) struct Listed<'a> {
     own: Option<Candidate>,
     /// Large ones, for the end.
     large: Vec<Layer>,
+    /// Whether what lies beside the image is still to be read.
+    beside: bool,
     long: bool,
     budget: u64,
     incomplete: Vec<String>,
@@ -117,6 +119,7 @@ pub(super) async fn list<'a>(
         layers: VecDeque::new(),
         own: None,
         large: Vec::new(),
+        beside: true,
         budget: limits.signature_bytes,
         incomplete,
     })
@@ -162,6 +165,13 @@ impl Listed<'_> {
         Ok(Some(gathered))
     }
 
+    /// Leaves out what lies beside the image where it is all of OpenPGP and
+    /// asking for it takes requests: nobody trusts an OpenPGP key.
+    pub(super) fn without_openpgp(mut self) -> Self {
+        self.beside &= !self.store.beside_is_openpgp();
+        self
+    }
+
     /// Fetches the next candidates without verifying them.
     pub(super) async fn next_finds(
         &mut self,
@@ -178,6 +188,8 @@ impl Listed<'_> {
             self.read_layers().await
         } else if !self.queue.is_empty() {
             self.read_places().await
+        } else if std::mem::take(&mut self.beside) {
+            self.read_beside().await
         } else {
             return Ok(None);
         };
@@ -208,6 +220,40 @@ impl Listed<'_> {
         let this = &*self;
         let reads = stream::iter(places).map(|place| this.read_place(place));
         reads.buffered(self.limits.parallel * 2).collect().await
+    }
+
+    /// Reads what lies beside the image. It comes last, so that it can hide
+    /// nothing that is attached.
+    async fn read_beside(&mut self) -> Vec<Read> {
+        match self.store.beside(&self.subject).await {
+            Ok(loose) => loose.into_iter().filter_map(|loose| self.loose(loose)).collect(),
+            Err(StoreError::Absent { .. }) => Vec::new(),
+            Err(error) => {
+                let mut read = Read::default();
+                read.failed(&format!("what lies beside {}", self.store.place()), &error);
+                vec![read]
+            }
+        }
+    }
+
+    fn loose(&self, loose: Loose) -> Option<Read> {
+        let Loose { item, kind, bytes } = loose;
+        let mut read = Read { bytes: bytes.len() as u64, ..Read::default() };
+        match kind {
+            _ if read.bytes > self.budget => {
+                let why = format!("{item} is over what is left to read of signatures");
+                read.incomplete = Some(why.clone());
+                read.reject(&item, Reason::LimitExceeded(why));
+            }
+            LooseKind::Bundle => read.finds.push(Ok(Candidate::bundle(item, bytes))),
+            LooseKind::Simple => match simple::candidate(&item, bytes, self.limits) {
+                Ok(candidate) => read.finds.push(Ok(candidate)),
+                Err(reason) => read.reject(&item, reason),
+            },
+            // read before the file that it is over, while that is hashed
+            LooseKind::Detached => return None,
+        }
+        Some(read)
     }
 
     /// Reads the next blobs that hold signatures.

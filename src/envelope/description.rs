@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Candidate, Envelope, Untrusted, cosign, libtrust, parse, statement};
+use super::{Candidate, Envelope, Untrusted, cosign, libtrust, parse, simple, statement};
 use crate::evidence::{Format, Reason};
 use crate::limits::Limits;
 
@@ -49,7 +49,8 @@ pub fn describe(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Desc
         Format::Sigstore => of_statement(envelope, limits)?,
         Format::Cosign => of_payload(envelope, limits)?,
         Format::Libtrust => of_manifest(envelope, limits)?,
-        other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc) => {
+        Format::Simple => of_simple(envelope, limits)?,
+        other @ (Format::NotaryJws | Format::NotaryCose | Format::Appc) => {
             return Err(super::unsupported(other));
         }
     };
@@ -74,9 +75,21 @@ fn of_statement(envelope: &Envelope, limits: &Limits) -> Result<Description, Rea
 fn of_manifest(envelope: &Envelope, limits: &Limits) -> Result<Description, Reason> {
     let digest = libtrust::subject(&envelope.payload, limits)?;
     // the name in it goes with no signature that anybody ever checked
+    let described =
+        Described { digests: vec![digest.to_string()], name: None, annotations: BTreeMap::new() };
+    Ok(Description {
+        format: envelope.format,
+        hint: envelope.hint.clone(),
+        predicate_type: None,
+        subjects: vec![described],
+    })
+}
+
+fn of_simple(envelope: &Envelope, limits: &Limits) -> Result<Description, Reason> {
+    let payload = simple::read(&envelope.payload, limits)?;
     let described = Described {
-        digests: vec![digest.to_string()],
-        name: None,
+        digests: vec![payload.digest().to_owned()],
+        name: Some(payload.name().to_owned()),
         annotations: BTreeMap::new(),
     };
     Ok(Description {

@@ -38,6 +38,9 @@ pub const DOCKER_SCHEMA_1_LAYER: &str = "application/vnd.docker.container.image.
 pub const DOCKER_V1_ARCHIVE: &str = "application/vnd.ocisign.docker.v1.tar";
 /// An ACI file as a whole (appc); no page gives it a type, so this is ours.
 pub const ACI: &str = "application/vnd.ocisign.appc.aci";
+/// OpenPGP message of a GPG simple signature. Nothing lists one by a media
+/// type, so this is ours.
+pub const OPENPGP_SIMPLE: &str = "application/vnd.ocisign.simple-signing";
 /// in-toto statement or envelope as a layer (BuildKit's attestation manifests).
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Sigstore bundle v0.3 (protobuf-specs, sigstore_bundle.proto).

@@ -202,6 +202,10 @@ impl Store for Cached {
         self.store.beside(subject).await
     }
 
+    fn beside_is_openpgp(&self) -> bool {
+        self.store.beside_is_openpgp()
+    }
+
     async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {
         self.store.push_beside(subject, loose).await
     }

@@ -265,6 +265,12 @@ pub trait Store: Send + Sync + fmt::Debug {
         Ok(Vec::new())
     }
 
+    /// Whether all that [`Store::beside`] can give is of OpenPGP and takes
+    /// requests, so that it is left alone where nobody trusts such keys.
+    fn beside_is_openpgp(&self) -> bool {
+        false
+    }
+
     /// Puts a signature of `subject` beside the image; gives where it is.
     async fn push_beside(&self, _subject: &Digest, _loose: &Loose) -> Result<String, StoreError> {
         Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })

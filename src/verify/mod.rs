@@ -37,6 +37,9 @@ fn facts(
     limits: &Limits,
 ) -> Result<Facts, Reason> {
     let envelope = parse(candidate, limits)?;
+    if envelope.unverified().format == Format::Simple {
+        return pgp::message(candidate, trust, subject, limits);
+    }
     let signed = Signed::check(&envelope, trust, limits)?;
     // Claims are read only now, from the very bytes whose signature holds.
     let claims = signed.envelope.claims(&subject.digest, limits)?;

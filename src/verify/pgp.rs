@@ -1,8 +1,10 @@
 //! OpenPGP signers as evidence, whatever the format that they signed.
 
-use crate::crypto::openpgp::{OpenPgpError, PgpFailure, PgpSigner};
-use crate::envelope::clip;
-use crate::evidence::{Claims, Facts, Format, Reason, Signer};
+use crate::crypto::openpgp::{PgpFailure, PgpSigner, SignedMessage};
+use crate::envelope::{Candidate, clip, simple};
+use crate::evidence::{Claims, Facts, Format, Reason, Signer, Subject};
+use crate::limits::Limits;
+use crate::trust::Trust;
 
 /// The facts of a signature that `signer` made. The packet's own times join
 /// the claims: they are inside the signed bytes (RFC 9580, section 5.2.3.11
@@ -21,6 +23,20 @@ pub(super) fn facts(item: &str, format: Format, signer: PgpSigner, claims: Claim
     Facts { item: item.to_owned(), format, signer, claims, times: Vec::new() }
 }
 
+/// The facts of a signed message: the claims are read from the content that
+/// the signature is over.
+pub(super) fn message(
+    candidate: &Candidate,
+    trust: &Trust,
+    subject: &Subject,
+    limits: &Limits,
+) -> Result<Facts, Reason> {
+    let message = SignedMessage::parse(&candidate.bytes, limits)?;
+    let (signer, content) = message.verify(trust.keyring())?;
+    let claims = simple::claims(content, &subject.digest, limits)?;
+    Ok(facts(&candidate.item, Format::Simple, signer, claims))
+}
+
 impl From<PgpFailure> for Reason {
     fn from(failure: PgpFailure) -> Self {
         match failure {
@@ -31,20 +47,10 @@ impl From<PgpFailure> for Reason {
     }
 }
 
-impl From<OpenPgpError> for Reason {
-    fn from(error: OpenPgpError) -> Self {
-        match error {
-            OpenPgpError::Malformed(what) => Self::Malformed(clip(&what)),
-            OpenPgpError::Limit(what) => Self::LimitExceeded(what),
-            OpenPgpError::Unsupported(what) => Self::Unsupported(clip(&what)),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::evidence::{KeyId, Statement, Subject};
+    use crate::evidence::{KeyId, Statement};
     use crate::image::Digest;
     use jiff::Timestamp;
 
