@@ -27,6 +27,15 @@ pub struct Limits {
     /// One signature payload, bundle or envelope. A large SBOM attestation
     /// is a few MiB; 16 MiB leaves room without giving a registry much.
     pub envelope_bytes: u64,
+    /// One GPG simple signature, and one list of them: containers/image stops
+    /// there too. Real ones have under 2 KiB.
+    pub simple_bytes: u64,
+    /// GPG simple signatures of one image: containers/image stops there too.
+    pub lookaside_signatures: usize,
+    /// One file of `registries.d`. A namespace takes some 100 bytes.
+    pub registries_d_bytes: u64,
+    /// Files of `registries.d`. Distributions ship one to five.
+    pub registries_d_files: usize,
     /// A policy document (policy design, "Text format").
     pub policy_bytes: u64,
     /// A key file: an RSA-4096 private key in PEM is under 4 KiB.
@@ -211,6 +220,10 @@ impl Default for Limits {
             external_urls: 4,
             config_bytes: 4 * MIB,
             envelope_bytes: 16 * MIB,
+            simple_bytes: 4 * MIB,
+            lookaside_signatures: 128,
+            registries_d_bytes: MIB,
+            registries_d_files: 1_000,
             policy_bytes: MIB,
             key_bytes: 64 << 10,
             keyring_bytes: 4 * MIB,

@@ -9,6 +9,7 @@ use super::output::Output;
 use crate::engine::{Access, Image};
 use crate::image::{Reference, Source};
 use crate::limits::Limits;
+use crate::store::LookasideOptions;
 
 /// How to reach the image, and the name that it goes by.
 #[derive(Debug, Clone, Args)]
@@ -26,6 +27,13 @@ pub(super) struct AccessArgs {
     /// Private key of the client certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
+    /// Where GPG simple signatures lie: a folder, or an https address.
+    #[arg(long, value_name = "DIR|URL")]
+    lookaside: Option<String>,
+    /// Configurations that say where they lie (registries.d); the user's or
+    /// the system's without.
+    #[arg(long, value_name = "DIR")]
+    registries_d: Option<PathBuf>,
     /// Credentials: a docker config.json or podman auth.json.
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
@@ -80,7 +88,16 @@ impl AccessArgs {
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
             fetch_external: self.fetch_external,
+            lookaside: self.lookaside(),
             notice: out.notices(),
+        }
+    }
+
+    fn lookaside(&self) -> LookasideOptions {
+        let base = self.lookaside.clone();
+        match &self.registries_d {
+            Some(folder) => LookasideOptions { base, registries_d: Some(folder.clone()) },
+            None => LookasideOptions { base, ..LookasideOptions::from_environment() },
         }
     }
 

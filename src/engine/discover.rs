@@ -77,6 +77,8 @@ pub(super) struct Listed<'a> {
     large: Vec<Layer>,
     /// Whether what lies beside the image is still to be read.
     beside: bool,
+    /// Whether places that hold OpenPGP signatures alone are asked.
+    openpgp: bool,
     long: bool,
     budget: u64,
     incomplete: Vec<String>,
@@ -120,6 +122,7 @@ pub(super) async fn list<'a>(
         own: None,
         large: Vec::new(),
         beside: true,
+        openpgp: true,
         budget: limits.signature_bytes,
         incomplete,
     })
@@ -165,10 +168,10 @@ impl Listed<'_> {
         Ok(Some(gathered))
     }
 
-    /// Leaves out what lies beside the image where it is all of OpenPGP and
-    /// asking for it takes requests: nobody trusts an OpenPGP key.
+    /// Leaves alone what lies beside the image where that is all of OpenPGP:
+    /// nobody trusts an OpenPGP key.
     pub(super) fn without_openpgp(mut self) -> Self {
-        self.beside &= !self.store.beside_is_openpgp();
+        self.openpgp = false;
         self
     }
 
@@ -225,7 +228,7 @@ impl Listed<'_> {
     /// Reads what lies beside the image. It comes last, so that it can hide
     /// nothing that is attached.
     async fn read_beside(&mut self) -> Vec<Read> {
-        match self.store.beside(&self.subject).await {
+        match self.store.beside(&self.subject, self.openpgp).await {
             Ok(loose) => loose.into_iter().filter_map(|loose| self.loose(loose)).collect(),
             Err(StoreError::Absent { .. }) => Vec::new(),
             Err(error) => {

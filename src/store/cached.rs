@@ -198,12 +198,8 @@ impl Store for Cached {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest) -> Result<Vec<Loose>, StoreError> {
-        self.store.beside(subject).await
-    }
-
-    fn beside_is_openpgp(&self) -> bool {
-        self.store.beside_is_openpgp()
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+        self.store.beside(subject, openpgp).await
     }
 
     async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {

@@ -70,8 +70,8 @@ impl Store for External {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest) -> Result<Vec<Loose>, StoreError> {
-        self.store.beside(subject).await
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+        self.store.beside(subject, openpgp).await
     }
 
     async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {

@@ -7,6 +7,7 @@ pub mod cached;
 mod chunks;
 mod external;
 mod layout;
+mod lookaside;
 mod memory;
 pub mod registry;
 
@@ -23,6 +24,7 @@ pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
 pub use external::External;
 pub use layout::Layout;
+pub use lookaside::{LookasideOptions, WithLookaside};
 pub use memory::Memory;
 pub use registry::{Registry, RegistryOptions};
 
@@ -260,15 +262,10 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What lies beside the image without being listed by it, and may be a
     /// signature of `subject`: a file next to an archive, an entry of a
-    /// lookaside. Hints, as [`Store::referrers`] gives.
-    async fn beside(&self, _subject: &Digest) -> Result<Vec<Loose>, StoreError> {
+    /// lookaside. Hints, as [`Store::referrers`] gives. Places that hold
+    /// nothing but OpenPGP signatures are asked only where `openpgp`.
+    async fn beside(&self, _subject: &Digest, _openpgp: bool) -> Result<Vec<Loose>, StoreError> {
         Ok(Vec::new())
-    }
-
-    /// Whether all that [`Store::beside`] can give is of OpenPGP and takes
-    /// requests, so that it is left alone where nobody trusts such keys.
-    fn beside_is_openpgp(&self) -> bool {
-        false
     }
 
     /// Puts a signature of `subject` beside the image; gives where it is.

@@ -68,6 +68,35 @@ impl Elsewhere {
         }))
     }
 
+    /// Reads what lies at one address; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// [`StoreError::Protocol`] for an address of a kind that is never asked,
+    /// [`StoreError::TooLarge`] for more than `max` bytes,
+    /// [`StoreError::Unreachable`].
+    pub async fn small(&self, address: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        let shown: String = address.chars().take(200).collect();
+        let Some(url) = Url::parse(address).ok().filter(may_be_asked) else {
+            let reason = "only https is asked, and http on this machine; change the address";
+            return Err(StoreError::Protocol { place: shown, reason: reason.to_owned() });
+        };
+        let place = place(&url);
+        let response = match self.get(url).await {
+            Ok(Some(response)) => response,
+            Ok(None) => return Ok(None),
+            Err(reason) => return Err(StoreError::Unreachable { place, reason }),
+        };
+        let mut chunks = crate::store::chunks(self.stream(place, response, max));
+        let mut bytes = Vec::new();
+        while let Some(chunk) = chunks.next().await {
+            bytes.extend_from_slice(&chunk?);
+            if bytes.len() as u64 > max {
+                return Err(StoreError::TooLarge { what: shown, limit: max });
+            }
+        }
+        Ok(Some(bytes))
+    }
+
     /// The answer with the content; `None` where there is nothing.
     async fn get(&self, mut url: Url) -> Result<Option<Response>, String> {
         for _ in 0..=self.limits.redirects {
