@@ -6,9 +6,11 @@ use clap::{Args, Subcommand, ValueEnum};
 
 use super::exit::{Exit, Failure};
 use super::output::Output;
+use crate::crypto::openpgp::SecretKey;
 use crate::crypto::{KeyAlgorithm, KeyFormat, Password, PrivateKey, PublicKey, Signer};
-use crate::engine;
 use crate::engine::keys::{self, Secrets};
+use crate::engine::{self, SigningKey};
+use crate::evidence::Format;
 use crate::limits::Limits;
 
 /// Make a key pair, or show what a key is
@@ -168,20 +170,56 @@ impl Show {
 /// The key that signs.
 #[derive(Debug, Args)]
 pub(super) struct KeyArg {
-    /// The private key: a file, env://NAME or a pkcs11: URI.
+    /// The private key: a file, env://NAME or a pkcs11: URI; for the formats
+    /// of OpenPGP an exported secret key, armoured or binary.
     #[arg(long, value_name = "KEY")]
     key: String,
 }
 
+/// A key that was read, of the kind that a format asks for.
+pub(super) enum Signing {
+    Key(Box<dyn Signer>),
+    OpenPgp(Box<SecretKey>),
+}
+
+impl Signing {
+    /// As the engine takes it.
+    pub(super) fn as_signing(&self) -> SigningKey<'_> {
+        match self {
+            Self::Key(signer) => SigningKey::Key(signer.as_ref()),
+            Self::OpenPgp(key) => SigningKey::OpenPgp(key),
+        }
+    }
+}
+
 impl KeyArg {
     /// Reads the key, asking for a password only where it needs one.
-    pub(super) fn signer(&self, limits: &Limits, out: &Output) -> Result<Box<dyn Signer>, Failure> {
+    pub(super) fn signing(
+        &self,
+        format: Format,
+        limits: &Limits,
+        out: &Output,
+    ) -> Result<Signing, Failure> {
         let reference = keys::parse_reference(&self.key).map_err(could_not)?;
         if let Some(warning) = keys::exposure(&reference) {
             out.warning(&warning);
         }
         let mut ask = ask;
-        keys::load_signer(&reference, &mut Secrets::of_process(&mut ask), limits).map_err(could_not)
+        let mut secrets = Secrets::of_process(&mut ask);
+        match format {
+            Format::Simple | Format::Appc => {
+                let key = keys::load_openpgp(&reference, &mut secrets, limits);
+                Ok(Signing::OpenPgp(Box::new(key.map_err(could_not)?)))
+            }
+            Format::Sigstore
+            | Format::Cosign
+            | Format::NotaryJws
+            | Format::NotaryCose
+            | Format::Libtrust => {
+                let key = keys::load_signer(&reference, &mut secrets, limits);
+                Ok(Signing::Key(key.map_err(could_not)?))
+            }
+        }
     }
 }
 

@@ -23,7 +23,8 @@ use crate::limits::Limits;
 #[command(after_help = "Examples:\n  \
     ocisign sign --key me.key registry.example/app:v1\n  \
     ocisign sign --key me.key -a env=prod --as registry.example/app:v1 oci:layout:v1\n  \
-    ocisign sign --key me.key --output-bundle app.sigstore.json oci:layout:v1\n\n\
+    ocisign sign --key me.key --output-bundle app.sigstore.json oci:layout:v1\n  \
+    ocisign sign --key lea.asc --format simple --lookaside sigs registry.example/app:v1\n\n\
     The password of an encrypted key is asked for, or taken from\n\
     OCISIGN_PASSWORD or COSIGN_PASSWORD.")]
 pub(super) struct Sign {
@@ -59,6 +60,9 @@ pub(super) enum FormatArg {
     Sigstore,
     /// Simple-signing payload under a .sig tag (older cosign, podman, skopeo).
     Cosign,
+    /// GPG simple signing in a lookaside store (podman, skopeo), with an
+    /// OpenPGP key.
+    Simple,
 }
 
 impl From<FormatArg> for Format {
@@ -66,6 +70,7 @@ impl From<FormatArg> for Format {
         match arg {
             FormatArg::Sigstore => Self::Sigstore,
             FormatArg::Cosign => Self::Cosign,
+            FormatArg::Simple => Self::Simple,
         }
     }
 }
@@ -80,7 +85,7 @@ impl Sign {
                 "`--output-bundle` writes Sigstore bundles only; leave `--format` out".to_owned(),
             ));
         }
-        let signer = self.key.signer(&limits, out)?;
+        let key = self.key.signing(self.format.into(), &limits, out)?;
         let bar = Bar::new(out);
         let options = SignOptions {
             annotations: annotations(&self.annotation)?,
@@ -91,7 +96,7 @@ impl Sign {
             created: Timestamp::now(),
         };
         let outcomes =
-            engine::block_on(engine::sign(&image, signer.as_ref(), &options, &limits, &bar))?;
+            engine::block_on(engine::sign(&image, key.as_signing(), &options, &limits, &bar))?;
         for outcome in &outcomes {
             self.tell(outcome, out)?;
         }

@@ -29,7 +29,7 @@ pub use inspect::{Inspection, guess_source, inspect};
 pub use load::{Shorthand, read_file, render, replace_file, shorthand, starter, write_new};
 pub use open::{Access, Image, local_name};
 pub use progress::{Progress, Silent};
-pub use sign::{Outcome, SignOptions, sign};
+pub use sign::{Outcome, SignOptions, SigningKey, sign};
 pub use transfer::copy_image;
 
 /// Runs `future` to its end on this thread.

@@ -8,11 +8,32 @@ use super::attach::{push_bundle, push_cosign};
 use super::check::{Soundness, soundness};
 use super::{Error, Image, Progress, discover, fetch, keys};
 use crate::crypto::Signer;
-use crate::envelope::{cosign, dsse, sigstore};
+use crate::crypto::openpgp::SecretKey;
+use crate::envelope::{cosign, dsse, sigstore, simple};
 use crate::evidence::{Facts, Format, Statement};
 use crate::image::{Depth, Descriptor, Digest, NodeKind, Reference, Shape};
 use crate::limits::Limits;
+use crate::store::{Loose, LooseKind};
 use crate::trust::Trust;
+
+/// The key that signs. Its kind says which formats it can write.
+#[derive(Clone, Copy)]
+pub enum SigningKey<'a> {
+    /// A private key: Sigstore bundles and cosign's older format.
+    Key(&'a dyn Signer),
+    /// An OpenPGP key: simple signing and ACIs.
+    OpenPgp(&'a SecretKey),
+}
+
+impl SigningKey<'_> {
+    /// Trust in this key alone.
+    fn trust(self) -> Trust {
+        match self {
+            Self::Key(signer) => Trust::new([signer.public_key().clone()]),
+            Self::OpenPgp(key) => Trust::default().with_keyring(key.keyring()),
+        }
+    }
+}
 
 /// What to sign, and what to do with it.
 #[derive(Debug, Clone)]
@@ -72,11 +93,12 @@ pub enum Outcome {
 /// signed that was not hashed. [`Error::Store`] where attaching fails.
 pub async fn sign(
     image: &Image,
-    signer: &dyn Signer,
+    signer: SigningKey<'_>,
     options: &SignOptions,
     limits: &Limits,
     progress: &dyn Progress,
 ) -> Result<Vec<Outcome>, Error> {
+    can_write(signer, options)?;
     let tree = fetch::read_tree(image, Depth::Layers, limits, progress).await?;
     match soundness(tree.shape()) {
         Soundness::Sound => {}
@@ -114,7 +136,7 @@ fn subjects(shape: &Shape, recursive: bool) -> Result<Vec<Descriptor>, Error> {
 
 struct Job<'a> {
     image: &'a Image,
-    signer: &'a dyn Signer,
+    signer: SigningKey<'a>,
     options: &'a SignOptions,
     limits: &'a Limits,
     name: Option<Reference>,
@@ -133,10 +155,11 @@ impl Job<'_> {
         {
             return Ok(Outcome::AlreadyThere { subject: digest, item });
         }
-        match self.options.format {
-            Format::Sigstore => self.sigstore(subject, &payload).await,
-            Format::Cosign => self.cosign(subject, payload).await,
-            other => Err(unwritten(other)),
+        match (self.options.format, self.signer) {
+            (Format::Sigstore, SigningKey::Key(key)) => self.sigstore(key, subject, &payload).await,
+            (Format::Cosign, SigningKey::Key(key)) => self.cosign(key, subject, payload).await,
+            (Format::Simple, SigningKey::OpenPgp(key)) => self.simple(key, subject, &payload).await,
+            (other, _) => Err(unwritten(other)),
         }
     }
 
@@ -145,14 +168,28 @@ impl Job<'_> {
         match self.options.format {
             Format::Sigstore => Ok(sigstore::statement(&subject.digest, name, annotations)),
             Format::Cosign => Ok(cosign::payload(&subject.digest, name, annotations)),
+            Format::Simple => {
+                let name = name.filter(|name| name.tag().is_some()).ok_or_else(|| {
+                    Error::Usage(
+                        "simple signing signs a name with its tag; name the image so, with \
+                         `--as NAME:TAG` where it is local"
+                            .to_owned(),
+                    )
+                })?;
+                Ok(simple::payload(&subject.digest, name, self.options.created))
+            }
             other => Err(unwritten(other)),
         }
     }
 
-    async fn sigstore(&self, subject: &Descriptor, payload: &[u8]) -> Result<Outcome, Error> {
-        let signature =
-            self.signer.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(keys::Error::from)?;
-        let bundle = sigstore::bundle(payload, &signature, &self.signer.public_key().hint());
+    async fn sigstore(
+        &self,
+        key: &dyn Signer,
+        subject: &Descriptor,
+        payload: &[u8],
+    ) -> Result<Outcome, Error> {
+        let signature = key.sign(&dsse::pae(dsse::IN_TOTO, payload)).map_err(keys::Error::from)?;
+        let bundle = sigstore::bundle(payload, &signature, &key.public_key().hint());
         let digest = subject.digest.clone();
         if !self.options.attach {
             return Ok(Outcome::Signed { subject: digest, bundle });
@@ -164,8 +201,25 @@ impl Job<'_> {
         Ok(Outcome::Attached { subject: digest, item })
     }
 
-    async fn cosign(&self, subject: &Descriptor, payload: Vec<u8>) -> Result<Outcome, Error> {
-        let signature = self.signer.sign(&payload).map_err(keys::Error::from)?;
+    async fn simple(
+        &self,
+        key: &SecretKey,
+        subject: &Descriptor,
+        payload: &[u8],
+    ) -> Result<Outcome, Error> {
+        let bytes = key.sign_message(payload, self.options.created).map_err(keys::Error::from)?;
+        let loose = Loose { item: String::new(), kind: LooseKind::Simple, bytes };
+        let item = self.image.store().push_beside(&subject.digest, &loose).await?;
+        Ok(Outcome::Attached { subject: subject.digest.clone(), item })
+    }
+
+    async fn cosign(
+        &self,
+        key: &dyn Signer,
+        subject: &Descriptor,
+        payload: Vec<u8>,
+    ) -> Result<Outcome, Error> {
+        let signature = key.sign(&payload).map_err(keys::Error::from)?;
         let layer = cosign::layer(&payload, &signature);
         let item =
             push_cosign(self.image.store(), &subject.digest, &layer, &payload, self.limits).await?;
@@ -174,7 +228,7 @@ impl Job<'_> {
 
     /// Where a signature by the same key with the same claims is already.
     async fn existing(&self, subject: &Descriptor) -> Result<Option<String>, Error> {
-        let trust = Trust::new(vec![self.signer.public_key().clone()]);
+        let trust = self.signer.trust();
         let mut listed = discover::list(self.image.store(), &subject.digest, self.limits).await?;
         while let Some(batch) = listed.next_batch(&trust).await? {
             for evidence in &batch.evidence {
@@ -196,6 +250,32 @@ impl Job<'_> {
     }
 }
 
+/// Whether the key is of the kind that the format asks for, and whether the
+/// format has room for what is to be signed.
+fn can_write(signer: SigningKey<'_>, options: &SignOptions) -> Result<(), Error> {
+    let format = options.format;
+    let openpgp = matches!(signer, SigningKey::OpenPgp(_));
+    let wants_openpgp = match format {
+        Format::Simple | Format::Appc => true,
+        Format::Sigstore | Format::Cosign => false,
+        Format::NotaryJws | Format::NotaryCose | Format::Libtrust => return Err(unwritten(format)),
+    };
+    if openpgp != wants_openpgp {
+        let (word, kind) = (format.as_str(), if wants_openpgp { "an OpenPGP" } else { "a PEM" });
+        return Err(Error::Usage(format!("format `{word}` is signed with {kind} key; name one")));
+    }
+    if wants_openpgp && !options.annotations.is_empty() {
+        let word = format.as_str();
+        return Err(Error::Usage(format!(
+            "format `{word}` signs no annotations; leave `-a` out, or use `--format sigstore`"
+        )));
+    }
+    Ok(())
+}
+
 fn unwritten(format: Format) -> Error {
-    Error::Usage(format!("format `{}` is not written yet; use sigstore or cosign", format.as_str()))
+    Error::Usage(format!(
+        "format `{}` is not written; use sigstore, cosign, simple or appc",
+        format.as_str()
+    ))
 }

@@ -4,7 +4,7 @@ use super::*;
 use crate::common::registry::{Lie, Options};
 use ocisign::Image;
 use ocisign::crypto::{KeyAlgorithm, PrivateKey};
-use ocisign::engine::{SignOptions, Silent, sign};
+use ocisign::engine::{SignOptions, SigningKey, Silent, sign};
 use ocisign::envelope::cosign;
 use ocisign::evidence::Format;
 use ocisign::image::Source;
@@ -42,7 +42,7 @@ async fn sign_with(registry: &Registry, annotation: &str) {
         sign: true,
         created: jiff::Timestamp::UNIX_EPOCH,
     };
-    bounded(sign(&image, &key, &options, &limits(), &Silent)).await.unwrap();
+    bounded(sign(&image, SigningKey::Key(&key), &options, &limits(), &Silent)).await.unwrap();
 }
 
 /// Digests of the payloads under the image's tag of signatures.

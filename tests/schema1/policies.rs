@@ -92,7 +92,11 @@ fn the_image_check_tells_schema_1_apart() {
         (json!({}), Depth::Layers, Decision::Allow),
         (json!({"manifestTypes": [mt::DOCKER_SCHEMA_1_SIGNED]}), Depth::Layers, Decision::Allow),
         (json!({"manifestTypes": [mt::DOCKER_SCHEMA_1]}), Depth::Layers, Decision::Deny),
-        (json!({"manifestTypes": [mt::DOCKER_MANIFEST, mt::OCI_MANIFEST]}), Depth::Layers, Decision::Deny),
+        (
+            json!({"manifestTypes": [mt::DOCKER_MANIFEST, mt::OCI_MANIFEST]}),
+            Depth::Layers,
+            Decision::Deny,
+        ),
         (json!({"layerTypes": [mt::DOCKER_SCHEMA_1_LAYER]}), Depth::Layers, Decision::Allow),
         (json!({"layerTypes": [mt::DOCKER_LAYER_GZIP]}), Depth::Layers, Decision::Deny),
         (json!({"platforms": {"allow": ["linux/amd64"]}}), Depth::Layers, Decision::Allow),

@@ -8,7 +8,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use jiff::Timestamp;
 use ocisign::crypto::PrivateKey;
-use ocisign::engine::{Access, Image, SignOptions, Silent, sign};
+use ocisign::engine::{Access, Image, SignOptions, SigningKey, Silent, sign};
 use ocisign::evidence::Format;
 use ocisign::gate::{self, Places, RegistryPlaces};
 use ocisign::image::{Depth, media_type};
@@ -353,7 +353,7 @@ impl Images {
             sign: true,
             created: Timestamp::now(),
         };
-        sign(&image, &key, &options, &limits, &Silent).await.unwrap();
+        sign(&image, SigningKey::Key(&key), &options, &limits, &Silent).await.unwrap();
     }
 
     pub(crate) fn name(&self, repository: &str, tag: &str) -> String {

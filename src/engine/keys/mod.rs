@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use crate::crypto::openpgp::SecretKey;
 use crate::crypto::pem::PemError;
 use crate::crypto::{KeyError, KeyRef, KeyRefError, PrivateKey, PublicKey, PublicKeyError, Signer};
 use crate::limits::Limits;
@@ -94,6 +95,22 @@ pub fn load_signer(
             Ok(Box::new(private(&pem, reference, secrets, limits)?))
         }
     }
+}
+
+/// Loads the OpenPGP key that signs: an exported secret key, armoured or
+/// binary.
+///
+/// # Errors
+/// [`Error`]; a wrong password is [`KeyError::WrongPassword`] inside.
+pub fn load_openpgp(
+    reference: &KeyRef,
+    secrets: &mut Secrets<'_>,
+    limits: &Limits,
+) -> Result<SecretKey, Error> {
+    let place = reference.to_string();
+    let bytes = read(reference, secrets, limits)?;
+    SecretKey::parse(&bytes, &mut || secrets.key_password(&place), limits)
+        .map_err(|source| Error::Private { place: place.clone(), source })
 }
 
 /// Loads a key that verifies: PEM from a file or variable, or a token's
