@@ -51,7 +51,8 @@ impl PublicKey {
     pub fn fingerprint(&self) -> Fingerprint {
         let hash = sha2::Sha256::digest(self.to_spki_der());
         let mut text = String::with_capacity(59);
-        for (group, five) in hash.iter().take(30).copied().collect::<Vec<u8>>().chunks(5).enumerate()
+        for (group, five) in
+            hash.iter().take(30).copied().collect::<Vec<u8>>().chunks(5).enumerate()
         {
             let bits = five.iter().fold(0u64, |bits, byte| bits << 8 | u64::from(*byte));
             for at in 0..8 {

@@ -135,7 +135,8 @@ impl Engine {
         let mut gathered = Gathered::default();
         for subject in policy::wanted_subjects(&self.policy, request, tree.shape()) {
             let own = tree.signed().find(|(digest, _)| **digest == subject);
-            let own = own.map(|(_, bytes)| Candidate::libtrust(subject.to_string(), bytes.to_vec()));
+            let own =
+                own.map(|(_, bytes)| Candidate::libtrust(subject.to_string(), bytes.to_vec()));
             let listed = discover::list(image.store(), &subject, &self.limits).await?;
             let mut listed = listed.with_own(own);
             while let Some(batch) = listed.next_batch(&self.trust).await? {

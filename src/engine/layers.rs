@@ -43,7 +43,9 @@ pub(super) async fn supply(
 ) -> Result<(), Error> {
     let progress = ask.progress;
     let wants = recall(builder, wants, ask.hashed);
-    progress.expect(wants.iter().filter(|w| w.exact).fold(0, |sum, want| want.size.saturating_add(sum)));
+    progress.expect(
+        wants.iter().filter(|w| w.exact).fold(0, |sum, want| want.size.saturating_add(sum)),
+    );
     let mut reads = stream::iter(wants)
         .map(|want| async move {
             let read = read(store, &want, limits, progress).await;

@@ -74,11 +74,8 @@ fn of_statement(envelope: &Envelope, limits: &Limits) -> Result<Description, Rea
 fn of_manifest(envelope: &Envelope, limits: &Limits) -> Result<Description, Reason> {
     let digest = libtrust::subject(&envelope.payload, limits)?;
     // the name in it goes with no signature that anybody ever checked
-    let described = Described {
-        digests: vec![digest.to_string()],
-        name: None,
-        annotations: BTreeMap::new(),
-    };
+    let described =
+        Described { digests: vec![digest.to_string()], name: None, annotations: BTreeMap::new() };
     Ok(Description {
         format: envelope.format,
         hint: envelope.hint.clone(),

@@ -64,7 +64,9 @@ impl Envelope {
             Format::Sigstore => statement::claims(&self.payload, target, limits),
             Format::Cosign => cosign::claims(&self.payload, target, limits),
             Format::Libtrust => libtrust::claims(&self.payload, target, limits),
-            Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc => Err(unsupported(self.format)),
+            Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc => {
+                Err(unsupported(self.format))
+            }
         }
     }
 }
@@ -98,9 +100,9 @@ pub fn parse(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Envelop
             cosign::parse(candidate.bytes.clone(), &candidate.annotations, limits)
         }
         Some(Format::Libtrust) => libtrust::parse(&candidate.bytes, limits),
-        Some(
-            other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc),
-        ) => Err(unsupported(other)),
+        Some(other @ (Format::NotaryJws | Format::NotaryCose | Format::Simple | Format::Appc)) => {
+            Err(unsupported(other))
+        }
         None => Err(Reason::Foreign(format!("media type `{}`", clip(&candidate.media_type)))),
     }
 }

@@ -58,10 +58,12 @@ fn a_manifest_rewritten_to_schema_1_is_another_one() {
     });
     let asked = Digest::sha256(real.to_string().as_bytes()).to_string();
     let rewritten = sign(&unsigned(&[&blob]), &key(1));
-    for kind in [mt::DOCKER_SCHEMA_1_SIGNED, mt::DOCKER_SCHEMA_1, mt::DOCKER_MANIFEST, "application/json"]
+    for kind in
+        [mt::DOCKER_SCHEMA_1_SIGNED, mt::DOCKER_SCHEMA_1, mt::DOCKER_MANIFEST, "application/json"]
     {
         registry.put_manifest("app", Some(&asked), kind, &rewritten);
-        registry.lie("GET /v2/app/manifests/*", Lie::Header("Docker-Content-Digest", asked.clone()));
+        registry
+            .lie("GET /v2/app/manifests/*", Lie::Header("Docker-Content-Digest", asked.clone()));
         let image = open(&registry, &format!("@{asked}"));
         let tree = tree(&image, Depth::Layers);
         assert!(matches!(tree.shape().nodes[0].state, NodeState::Mismatch(_)), "{kind}");

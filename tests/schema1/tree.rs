@@ -135,9 +135,7 @@ fn a_child_of_a_list_may_be_of_schema_1() {
 fn a_digest_that_two_types_share_is_read_from_the_payload() {
     let (memory, _, layers) = stored(true);
     let payload = unsigned(&layers.iter().map(Vec::as_slice).collect::<Vec<_>>());
-    let entry = |kind: &str| {
-        serde_json::json!({"mediaType": kind, "digest": Digest::sha256(&payload), "size": payload.len()})
-    };
+    let entry = |kind: &str| serde_json::json!({"mediaType": kind, "digest": Digest::sha256(&payload), "size": payload.len()});
     let list = serde_json::json!({
         "schemaVersion": 2, "mediaType": mt::OCI_INDEX,
         "manifests": [entry(mt::DOCKER_SCHEMA_1), entry(mt::OCI_MANIFEST)],

@@ -4,11 +4,11 @@
 
 use serde::Deserialize;
 
-use super::EMPTY_LAYER;
 use super::super::json::Scan;
 use super::super::link::StatedDigest;
 use super::super::manifest::DocumentError;
 use super::super::{Limits, Platform};
+use super::EMPTY_LAYER;
 
 /// Keys with a meaning in the payload.
 const KEYS: &[&str] = &[
@@ -130,8 +130,12 @@ fn scan<'k>(known: &'k [&'k str], maps: &'k [&'k str], limits: &Limits) -> Scan<
 fn v1(at: usize, entry: &Entry, limits: &Limits) -> Result<V1, DocumentError> {
     let text = entry.v1_compatibility.as_bytes();
     let place = |error: DocumentError| match error {
-        DocumentError::Ambiguous(why) => DocumentError::Ambiguous(format!("`history[{at}]`: {why}")),
-        DocumentError::Malformed(why) => DocumentError::Malformed(format!("`history[{at}]`: {why}")),
+        DocumentError::Ambiguous(why) => {
+            DocumentError::Ambiguous(format!("`history[{at}]`: {why}"))
+        }
+        DocumentError::Malformed(why) => {
+            DocumentError::Malformed(format!("`history[{at}]`: {why}"))
+        }
         DocumentError::Limit(why) => DocumentError::Limit(format!("`history[{at}]`: {why}")),
     };
     let read: V1 = scan(V1_KEYS, V1_MAPS, limits).decode(text).map_err(|e| place(e.into()))?;
@@ -139,7 +143,9 @@ fn v1(at: usize, entry: &Entry, limits: &Limits) -> Result<V1, DocumentError> {
     {
         let hex = |b: u8| matches!(b, b'0'..=b'9' | b'a'..=b'f');
         if id.len() != 64 || !id.bytes().all(hex) {
-            return malformed(format!("`history[{at}]` has an id that is not 64 hexadecimal digits"));
+            return malformed(format!(
+                "`history[{at}]` has an id that is not 64 hexadecimal digits"
+            ));
         }
     }
     Ok(read)
@@ -160,7 +166,9 @@ fn chain(history: &[V1]) -> Result<Vec<String>, DocumentError> {
                 continue;
             }
             Some((_, next)) if parent != Some(next.id.as_str()) => {
-                return malformed(format!("the parent of `history[{at}]` is not the entry after it"));
+                return malformed(format!(
+                    "the parent of `history[{at}]` is not the entry after it"
+                ));
             }
             None if parent.is_some() => {
                 return malformed("the oldest entry of the history has a parent".to_owned());
@@ -185,8 +193,8 @@ fn layers(fs_layers: &[FsLayer], history: &[V1]) -> Result<Vec<Layer>, DocumentE
             )));
         }
         let digest = StatedDigest::parse(&layer.blob_sum);
-        let digest = digest
-            .map_err(|why| DocumentError::Malformed(format!("`fsLayers[{at}]`: {why}")))?;
+        let digest =
+            digest.map_err(|why| DocumentError::Malformed(format!("`fsLayers[{at}]`: {why}")))?;
         layers.push(Layer { digest });
     }
     Ok(layers)

@@ -226,7 +226,8 @@ impl TreeBuilder {
             Found::Verified(contents) => {
                 self.hashed.insert(digest.clone(), measured);
                 if let Some(contents) = contents {
-                    self.contents.insert(Key { digest: digest.clone(), size, exact, read }, contents);
+                    self.contents
+                        .insert(Key { digest: digest.clone(), size, exact, read }, contents);
                 }
                 return self.settle(&digest);
             }

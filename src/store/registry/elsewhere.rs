@@ -10,9 +10,9 @@ use futures_util::stream;
 use reqwest::header::LOCATION;
 use reqwest::{Response, StatusCode, Url};
 
+use super::RegistryOptions;
 use super::client::RegistryClient;
 use super::endpoint::is_loopback;
-use super::RegistryOptions;
 use crate::limits::Limits;
 use crate::store::auth::Anonymous;
 use crate::store::{Blob, StoreError};
@@ -130,7 +130,8 @@ fn target(from: &Url, response: &Response) -> Result<Url, String> {
     match to {
         Some(to) if may_be_asked(&to) && (local(from) || !local(&to)) => Ok(to),
         Some(_) | None => {
-            Err("it redirects to where nothing is fetched from; fetch the layer yourself".to_owned())
+            Err("it redirects to where nothing is fetched from; fetch the layer yourself"
+                .to_owned())
         }
     }
 }
