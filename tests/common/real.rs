@@ -31,6 +31,8 @@ pub struct Setup<'a> {
     pub password: bool,
     /// Speaks TLS.
     pub tls: Option<&'a Certificates>,
+    /// Takes Docker's schema 1, as only docker-registry 2.8 still can.
+    pub schema1: bool,
 }
 
 impl Real {
@@ -101,10 +103,14 @@ fn configuration(folder: &Path, address: &str, setup: Setup<'_>) -> PathBuf {
         std::fs::write(folder.join("htpasswd"), HTPASSWD).unwrap();
         auth = format!("auth: {{htpasswd: {{realm: test, path: {folder_name}/htpasswd}}}}\n");
     }
+    let schema1 = match setup.schema1 {
+        true => "compatibility: {schema1: {enabled: true}}\n",
+        false => "",
+    };
     let text = format!(
         "version: 0.1\nlog: {{level: error}}\n\
          storage: {{filesystem: {{rootdirectory: {folder_name}/data}}}}\n\
-         http: {{addr: '{address}'{tls}}}\n{auth}"
+         http: {{addr: '{address}'{tls}}}\n{auth}{schema1}"
     );
     std::fs::write(&path, text).unwrap();
     path

@@ -56,6 +56,7 @@ fn word_as(text: &str, expected: Option<&str>) -> &'static str {
         Ok(Document::Manifest(_)) => "manifest, warned",
         Ok(Document::Index(i)) if i.warnings.is_empty() => "index",
         Ok(Document::Index(_)) => "index, warned",
+        Ok(Document::Schema1(..)) => "schema 1",
         Err(DocumentError::Ambiguous(_)) => "ambiguous",
         Err(DocumentError::Malformed(_)) => "malformed",
         Err(DocumentError::Limit(_)) => "limit",
@@ -216,15 +217,26 @@ fn what_points_to_a_document_decides_its_type() {
 }
 
 #[test]
-fn docker_schema_2_is_read_and_schema_1_is_not_yet() {
+fn docker_schema_2_is_read_by_its_own_types() {
     let docker = with(manifest(), "/mediaType", json!(mt::DOCKER_MANIFEST));
     assert_eq!(word(&docker), "manifest");
     assert_eq!(word(&with(index(), "/mediaType", json!(mt::DOCKER_LIST))), "index");
-    let one =
-        r#"{"schemaVersion":1,"name":"a","tag":"b","fsLayers":[],"history":[],"signatures":[]}"#;
-    for expected in [None, Some("application/vnd.docker.distribution.manifest.v1+prettyjws")] {
-        let Err(DocumentError::Malformed(why)) = parse(one, expected) else { panic!() };
-        assert!(why.contains("schema 1 is not read yet"), "{why}");
+    // manifest-v2-2.md: `mediaType` is required where the type is Docker's
+    for (document, kind) in [(manifest(), mt::DOCKER_MANIFEST), (index(), mt::DOCKER_LIST)] {
+        let bare = with(document, "/mediaType", Value::Null).to_string();
+        let Err(DocumentError::Malformed(why)) = parse(&bare, Some(kind)) else { panic!() };
+        assert!(why.contains("schema 2 requires it"), "{why}");
+    }
+    // one under the type of the other generation is neither
+    let one = r#"{"schemaVersion":1,"name":"a","tag":"b","fsLayers":[],"history":[]}"#;
+    for kind in [mt::DOCKER_MANIFEST, mt::DOCKER_LIST, mt::OCI_MANIFEST, mt::OCI_INDEX] {
+        assert!(parse(one, Some(kind)).is_err(), "{kind}");
+    }
+    for kind in [mt::DOCKER_SCHEMA_1, mt::DOCKER_SCHEMA_1_SIGNED] {
+        let docker = with(manifest(), "/mediaType", json!(mt::DOCKER_MANIFEST)).to_string();
+        assert_eq!(word_as(&docker, Some(kind)), "ambiguous", "{kind}");
+        let bare = with(manifest(), "/mediaType", Value::Null).to_string();
+        assert_eq!(word_as(&bare, Some(kind)), "malformed", "{kind}");
     }
 }
 

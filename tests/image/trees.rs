@@ -253,16 +253,33 @@ fn index(image: &mut Image, entries: Vec<Value>) -> Vec<u8> {
 fn children_of_unknown_type_are_opaque() {
     let mut image = single();
     image.put(b"anything");
-    let entries = vec![
-        descriptor("a/unheard-of", b"anything"),
-        descriptor("application/vnd.docker.distribution.manifest.v1+json", b"anything"),
-    ];
+    let entries = vec![descriptor("a/unheard-of", b"anything")];
     image.root = index(&mut image, entries);
     let tree = image.tree(Depth::Manifests);
     assert_eq!(word(&tree.shape().nodes[1].state), "verified");
     assert!(tree.shape().nodes.iter().skip(1).all(|n| n.kind == NodeKind::Opaque));
-    let NodeState::Malformed(why) = &tree.shape().nodes[2].state else { panic!() };
-    assert!(why.contains("schema 1 is not read yet"));
+}
+
+/// manifest-v2-2.md: an entry of a list says its platform.
+#[test]
+fn a_list_whose_entry_has_no_platform_is_told() {
+    let mut image = single();
+    let manifest = image.root.clone();
+    image.put(&manifest);
+    for (kind, platform, told) in [
+        (mt::DOCKER_LIST, None, true),
+        (mt::DOCKER_LIST, Some(json!({"os": "linux", "architecture": "amd64"})), false),
+        (mt::OCI_INDEX, None, false),
+    ] {
+        let mut entry = descriptor(mt::OCI_MANIFEST, &manifest);
+        entry["platform"] = platform.unwrap_or_default();
+        let list = json!({"schemaVersion": 2, "mediaType": kind, "manifests": [entry]});
+        image.root = list.to_string().into_bytes();
+        let tree = image.tree(Depth::Layers);
+        assert!(tree.is_verified());
+        let warnings = &tree.shape().nodes[1].warnings;
+        assert_eq!(warnings.iter().any(|w| w.contains("`platform`")), told, "{kind}");
+    }
 }
 
 #[test]

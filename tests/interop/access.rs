@@ -9,7 +9,7 @@ use super::real::{Real, Setup};
 fn guarded(s: &Sandbox) -> Real {
     let certificates = Certificates::generate();
     s.write("ca.pem", &certificates.ca);
-    let setup = Setup { password: true, tls: Some(&certificates) };
+    let setup = Setup { password: true, tls: Some(&certificates), ..Setup::default() };
     Real::start_with("docker-registry", setup).unwrap()
 }
 

@@ -24,6 +24,7 @@ mod evaluator;
 mod export;
 mod images;
 mod policy_json;
+mod schema1;
 mod store;
 mod token;
 

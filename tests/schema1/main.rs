@@ -95,6 +95,6 @@ fn image(store: impl Store + 'static, target: &str) -> Image {
 }
 
 fn tree(image: &Image, depth: Depth) -> ImageTree {
-    let reading = engine::read_tree(image, depth, &Limits::default(), &engine::Silent);
-    engine::block_on(reading).unwrap()
+    let limits = Limits::default();
+    engine::block_on(engine::read_tree(image, depth, &limits, &engine::Silent)).unwrap()
 }

@@ -21,10 +21,14 @@ fn pem(seed: u8) -> String {
 
 /// A policy with one signer, who has the key of this seed.
 fn engine(seed: u8, require: &Value) -> Engine {
+    rule(seed, &json!({"id": "all", "scope": ["**"], "require": require}))
+}
+
+fn rule(seed: u8, rule: &Value) -> Engine {
     let policy = json!({
         "ocisign": "policy/1", "name": "test",
         "signers": {"docker": {"keys": [{"pem": pem(seed)}]}},
-        "rules": [{"id": "all", "scope": ["**"], "require": require}],
+        "rules": [rule],
     });
     let text = policy.to_string();
     Engine::from_text("p.json", text.as_bytes(), Path::new("."), &Limits::default()).unwrap()
@@ -73,10 +77,14 @@ fn no_name_is_signed_by_it() {
 
 #[test]
 fn a_signature_that_does_not_hold_denies_whatever_the_policy_asks() {
-    let any = json!([{"id": "any", "image": {}}]);
+    let any =
+        json!({"id": "any", "scope": ["registry.example/app"], "accept": {"reason": "a test"}});
+    let sound = stored(&vector("good-es256"), mt::DOCKER_SCHEMA_1_SIGNED);
+    let verdict = check(&rule(1, &any), &sound, Depth::Manifests);
+    assert_eq!(verdict.decision, Decision::Allow, "{verdict:?}");
     for name in ["forged-zeros", "forged-other-payload", "forged-alg-none"] {
         let image = stored(&vector(name), mt::DOCKER_SCHEMA_1_SIGNED);
-        let verdict = check(&engine(1, &any), &image, Depth::Manifests);
+        let verdict = check(&rule(1, &any), &image, Depth::Manifests);
         assert_eq!(verdict.decision, Decision::Deny, "{name}");
     }
 }
@@ -86,10 +94,11 @@ fn the_image_check_tells_schema_1_apart() {
     let payload = unsigned(&[&layer("a")]);
     let image = stored(&sign(&payload, &key(1)), mt::DOCKER_SCHEMA_1_SIGNED);
     let decide = |ask: Value, depth| {
-        check(&engine(1, &json!([{"id": "image", "image": ask}])), &image, depth).decision
+        let ask = json!({"id": "image", "image": ask});
+        check(&engine(1, &json!([signed()[0], ask])), &image, depth).decision
     };
     for (ask, depth, want) in [
-        (json!({}), Depth::Layers, Decision::Allow),
+        (json!({"depth": "layers"}), Depth::Layers, Decision::Allow),
         (json!({"manifestTypes": [mt::DOCKER_SCHEMA_1_SIGNED]}), Depth::Layers, Decision::Allow),
         (json!({"manifestTypes": [mt::DOCKER_SCHEMA_1]}), Depth::Layers, Decision::Deny),
         (

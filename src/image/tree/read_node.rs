@@ -57,7 +57,9 @@ impl TreeBuilder {
             return;
         }
         self.set(at, NodeState::Verified);
+        let list = index.media_type == media_type::DOCKER_LIST;
         for link in index.manifests {
+            let lacks = list && link.platform.is_none();
             let kind = match link.media_type.as_str() {
                 kind if media_type::is_index(kind) => NodeKind::Index,
                 kind if media_type::is_manifest(kind) || media_type::is_schema_1(kind) => {
@@ -66,6 +68,9 @@ impl TreeBuilder {
                 _ => NodeKind::Opaque,
             };
             let child = self.append(at, kind, link);
+            if lacks {
+                self.warn(child, "a manifest list should say its `platform`");
+            }
             self.await_content(child);
         }
     }
