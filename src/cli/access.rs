@@ -26,6 +26,10 @@ pub(super) struct AccessArgs {
     /// Private key of the client certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
+    /// Look for the images that an ACI depends on in this directory, or in
+    /// this store of rkt; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    dependencies: Vec<PathBuf>,
     /// Credentials: a docker config.json or podman auth.json.
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
@@ -63,6 +67,7 @@ impl AccessArgs {
             ca: self.ca.clone(),
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
+            dependencies: self.dependencies.clone(),
             notice: out.notices(),
         }
     }

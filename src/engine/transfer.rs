@@ -38,7 +38,7 @@ pub async fn copy_image(
     match destination {
         Source::Registry(_) => run(open_store(destination, access, limits)?.as_ref()).await,
         Source::Layout { dir, .. } => run(layout(Path::new(dir), limits)?.as_ref()).await,
-        Source::DockerArchive { .. } | Source::Aci { .. } => Err(Error::Usage(format!(
+        Source::DockerArchive { .. } | Source::Aci { .. } | Source::AciName(_) => Err(Error::Usage(format!(
             "{destination} is only read; copy to a registry, oci:DIR or oci-archive:FILE"
         ))),
         Source::Archive { file, .. } => {

@@ -38,6 +38,10 @@ pub const DOCKER_SCHEMA_1_LAYER: &str = "application/vnd.docker.container.image.
 pub const DOCKER_V1_ARCHIVE: &str = "application/vnd.ocisign.docker.v1.tar";
 /// An ACI file as a whole (appc); no page gives it a type, so this is ours.
 pub const ACI: &str = "application/vnd.ocisign.appc.aci";
+/// The tar in an ACI, whose SHA-512 is the image ID; ours too.
+pub const ACI_TAR: &str = "application/vnd.ocisign.appc.tar";
+/// The manifest in an ACI; ours too.
+pub const ACI_MANIFEST: &str = "application/vnd.ocisign.appc.manifest+json";
 /// in-toto statement or envelope as a layer (BuildKit's attestation manifests).
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Sigstore bundle v0.3 (protobuf-specs, sigstore_bundle.proto).

@@ -2,6 +2,10 @@
 //!
 //! There is no clock here. What holds at which instant is for the policy.
 
+mod appc;
+
+pub use appc::appc;
+
 use crate::crypto::{KeyId, PublicKey};
 use crate::envelope::{Candidate, Envelope, Untrusted, clip, parse};
 use crate::evidence::{Evidence, Facts, Reason, Rejection, Signer, Subject};

@@ -1,0 +1,57 @@
+//! Detached OpenPGP signatures over an ACI (appc spec, aci.md): over the
+//! bytes of the file as it is distributed, compressed or not.
+
+use std::collections::BTreeMap;
+
+use crate::crypto::openpgp::{ContentHash, PgpFailure};
+use crate::evidence::{
+    Claims, Evidence, Facts, Format, Reason, Rejection, Signer, Statement, Subject,
+};
+use crate::image::Digest;
+use crate::trust::Trust;
+
+/// Verifies a signature whose content was hashed. `subject` is the SHA-256
+/// of the same bytes, from the same pass.
+///
+/// It signs no name: what an image calls itself was written by whoever made
+/// it, and a policy that asks for a signed name is not content with that.
+///
+/// # Errors
+/// A [`Rejection`] that says why it proves nothing.
+pub fn appc(
+    item: &str,
+    hash: ContentHash,
+    trust: &Trust,
+    subject: &Digest,
+) -> Result<Evidence, Rejection> {
+    let rejected = |reason| Rejection {
+        item: item.to_owned(),
+        format: Some(Format::Appc),
+        reason,
+    };
+    let signer = hash.verify(trust.keyring()).map_err(|failure| {
+        rejected(match failure {
+            PgpFailure::Bad => Reason::BadSignature,
+            PgpFailure::UnknownKey(key) => Reason::UnknownKey(key),
+            PgpFailure::Unfit(why) => Reason::Unfit(why),
+        })
+    })?;
+    Ok(Evidence::verified(Facts {
+        item: item.to_owned(),
+        format: Format::Appc,
+        signer: Signer::Pgp {
+            key: signer.key,
+            primary: signer.primary,
+            fingerprint: signer.fingerprint,
+        },
+        claims: Claims {
+            subject: Subject { digest: subject.clone(), size: None, media_type: None },
+            name: None,
+            annotations: BTreeMap::new(),
+            statement: Statement::Signature,
+            signed_at: Some(signer.created),
+            expires: signer.expires,
+        },
+        times: Vec::new(),
+    }))
+}
