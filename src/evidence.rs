@@ -125,6 +125,22 @@ pub enum Signer {
 }
 
 impl Signer {
+    /// The OpenPGP key that vouches for the one which signed.
+    pub fn primary(&self) -> Option<&KeyId> {
+        match self {
+            Self::Key { .. } => None,
+            Self::Pgp { primary, .. } => Some(primary),
+        }
+    }
+
+    /// Fingerprint of that OpenPGP key, by which people know it.
+    pub fn fingerprint(&self) -> Option<&str> {
+        match self {
+            Self::Key { .. } => None,
+            Self::Pgp { fingerprint, .. } => Some(fingerprint),
+        }
+    }
+
     /// The canonical key that made the signature.
     pub fn key(&self) -> &KeyId {
         match self {

@@ -11,15 +11,39 @@ pub struct Limits {
     /// One manifest or index. Registries must take 4 MiB
     /// (distribution-spec, "Pushing Manifests"); distribution caps there too.
     pub manifest_bytes: u64,
+    /// Signatures inside one manifest of Docker's schema 1. Tools wrote one;
+    /// each costs a hash over the manifest and a verification.
+    pub manifest_signatures: usize,
+    /// What a signature of schema 1 says to stand at the end of the signed
+    /// manifest (`formatTail`); tools write two bytes.
+    pub manifest_tail_bytes: u64,
+    /// One layer of Docker's schema 1, which states no size, so that nothing
+    /// else ends it. The largest layers in use have some 20 GiB.
+    pub unsized_layer_bytes: u64,
+    /// Addresses of one external layer (`urls`) that are asked for it.
+    pub external_urls: usize,
     /// One image configuration: containers/image reads 4 MiB at most.
     pub config_bytes: u64,
     /// One signature payload, bundle or envelope. A large SBOM attestation
     /// is a few MiB; 16 MiB leaves room without giving a registry much.
     pub envelope_bytes: u64,
+    /// One GPG simple signature, and one list of them: containers/image stops
+    /// there too. Real ones have under 2 KiB.
+    pub simple_bytes: u64,
+    /// GPG simple signatures of one image: containers/image stops there too.
+    pub lookaside_signatures: usize,
+    /// One file of `registries.d`. A namespace takes some 100 bytes.
+    pub registries_d_bytes: u64,
+    /// Files of `registries.d`. Distributions ship one to five.
+    pub registries_d_files: usize,
     /// A policy document (policy design, "Text format").
     pub policy_bytes: u64,
     /// A key file: an RSA-4096 private key in PEM is under 4 KiB.
     pub key_bytes: u64,
+    /// An OpenPGP keyring. Debian's archive keyring, with its many signatures
+    /// by others, has 60 KiB; distributions' developer keyrings reach 20 MiB
+    /// and are no keyrings of a policy.
+    pub keyring_bytes: u64,
     /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
     /// section 4.2, names this for especially critical keys. A few seconds.
     pub kdf_iterations: u32,
@@ -206,10 +230,19 @@ impl Default for Limits {
         const MIB: u64 = 1 << 20;
         Self {
             manifest_bytes: 4 * MIB,
+            manifest_signatures: 32,
+            manifest_tail_bytes: 1 << 10,
+            unsized_layer_bytes: 32 << 30,
+            external_urls: 4,
             config_bytes: 4 * MIB,
             envelope_bytes: 16 * MIB,
+            simple_bytes: 4 * MIB,
+            lookaside_signatures: 128,
+            registries_d_bytes: MIB,
+            registries_d_files: 1_000,
             policy_bytes: MIB,
             key_bytes: 64 << 10,
+            keyring_bytes: 4 * MIB,
             kdf_iterations: 10_000_000,
             kdf_bytes: 256 * MIB,
             index_depth: 4,

@@ -12,6 +12,7 @@ fuzz_target!(|data: &[u8]| {
     let want = Want {
         digest: Digest::sha256(data),
         size: data.len() as u64,
+        exact: true,
         kind: NodeKind::Layer,
         media_type: String::new(),
         urls: Vec::new(),

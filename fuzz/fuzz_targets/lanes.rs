@@ -20,6 +20,7 @@ fuzz_target!(|data: &[u8]| {
         .map(|blob| Want {
             digest: Digest::sha256(blob),
             size: blob.len() as u64,
+            exact: true,
             kind: NodeKind::Layer,
             media_type: String::new(),
             urls: Vec::new(),

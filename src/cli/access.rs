@@ -9,6 +9,7 @@ use super::output::Output;
 use crate::engine::{Access, Image};
 use crate::image::{Reference, Source};
 use crate::limits::Limits;
+use crate::store::LookasideOptions;
 
 /// How to reach the image, and the name that it goes by.
 #[derive(Debug, Clone, Args)]
@@ -30,9 +31,27 @@ pub(super) struct AccessArgs {
     /// this store of rkt; may be given several times.
     #[arg(long, value_name = "DIR")]
     dependencies: Vec<PathBuf>,
+    /// Where GPG simple signatures lie: a folder, or an https address.
+    #[arg(long, value_name = "DIR|URL")]
+    lookaside: Option<String>,
+    /// Configurations that say where they lie (registries.d); the user's or
+    /// the system's without.
+    #[arg(long, value_name = "DIR")]
+    registries_d: Option<PathBuf>,
     /// Credentials: a docker config.json or podman auth.json.
     #[arg(long, value_name = "FILE")]
     auth_file: Option<PathBuf>,
+    #[arg(skip)]
+    fetch_external: bool,
+}
+
+/// Whether to fetch what lies outside of the image's store.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct ExternalArg {
+    /// Fetch layers that the store does not have from the addresses in the
+    /// image (`urls`): over HTTPS, without credentials.
+    #[arg(long, help_heading = "Access")]
+    fetch_external: bool,
 }
 
 /// The name for an image of a local source.
@@ -60,6 +79,11 @@ impl NameArg {
 }
 
 impl AccessArgs {
+    /// The same, with external layers fetched where that is asked for.
+    pub(super) fn with(&self, external: ExternalArg) -> Self {
+        Self { fetch_external: external.fetch_external, ..self.clone() }
+    }
+
     /// As the engine takes it.
     pub(super) fn access(&self, out: &Output) -> Access {
         Access {
@@ -68,7 +92,17 @@ impl AccessArgs {
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
             dependencies: self.dependencies.clone(),
+            fetch_external: self.fetch_external,
+            lookaside: self.lookaside(),
             notice: out.notices(),
+        }
+    }
+
+    fn lookaside(&self) -> LookasideOptions {
+        let base = self.lookaside.clone();
+        match &self.registries_d {
+            Some(folder) => LookasideOptions { base, registries_d: Some(folder.clone()) },
+            None => LookasideOptions { base, ..LookasideOptions::from_environment() },
         }
     }
 

@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::access::{AccessArgs, NameArg, parse_source};
+use super::access::{AccessArgs, ExternalArg, NameArg, parse_source};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine;
@@ -31,6 +31,8 @@ pub(super) struct Copy {
     no_referrers: bool,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    external: ExternalArg,
     /// Taken so that one set of options fits every verb: a copy keeps the
     /// bytes, and with them every name that was signed.
     #[command(flatten)]
@@ -41,7 +43,7 @@ impl Copy {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let access = self.access.access(out);
+        let access = self.access.with(self.external).access(out);
         let (source, destination) = (parse_source(&self.source)?, parse_source(&self.destination)?);
         let copied = engine::block_on(engine::copy_image(
             &source,

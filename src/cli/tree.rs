@@ -2,7 +2,7 @@
 
 use clap::Args;
 
-use super::access::{AccessArgs, NameArg};
+use super::access::{AccessArgs, ExternalArg, NameArg};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use super::progress::Bar;
@@ -28,6 +28,8 @@ pub(super) struct Tree {
     output: Form,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    external: ExternalArg,
     #[command(flatten)]
     name: NameArg,
 }
@@ -57,7 +59,7 @@ impl Tree {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let image = self.access.open(&self.image, &self.name, &limits, out)?;
+        let image = self.access.with(self.external).open(&self.image, &self.name, &limits, out)?;
         let bar = Bar::new(out);
         let depth = self.depth.into();
         let tree = engine::block_on(engine::read_tree(&image, depth, &limits, &bar))?;

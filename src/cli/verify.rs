@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 
-use super::access::{AccessArgs, NameArg};
+use super::access::{AccessArgs, ExternalArg, NameArg};
 use super::exit::{Exit, Failure};
 use super::key::verifying_key;
 use super::output::Output;
@@ -66,6 +66,8 @@ pub(super) struct Verify {
     output: Form,
     #[command(flatten)]
     access: AccessArgs,
+    #[command(flatten)]
+    external: ExternalArg,
     #[command(flatten)]
     name: NameArg,
 }
@@ -133,7 +135,7 @@ impl Verify {
         now: Timestamp,
         out: &Output,
     ) -> Result<Verdict, Failure> {
-        let image = self.access.open(text, &self.name, engine.limits(), out)?;
+        let image = self.access.with(self.external).open(text, &self.name, engine.limits(), out)?;
         let bar = Bar::new(out);
         let ask = Ask {
             depth: self.depth.into(),

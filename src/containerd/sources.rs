@@ -13,7 +13,7 @@ use crate::image::Repository;
 use crate::limits::Limits;
 use crate::store::auth::{AuthFiles, Credential, Credentials, HostCredential};
 use crate::store::registry::{ClientIdentity, Notice};
-use crate::store::{Registry, RegistryOptions, Store, StoreError};
+use crate::store::{LookasideOptions, Registry, RegistryOptions, Store, StoreError};
 
 /// Where one image can be read, in the order in which to ask.
 #[derive(Debug)]
@@ -80,6 +80,7 @@ fn open(
         ca: config.ca.iter().chain(&server.ca).map(read).collect::<Result<_, _>>()?,
         client_identity,
         credentials: Arc::new(Keys::new(config, server)),
+        lookaside: LookasideOptions::default(),
         limits: limits.clone(),
         notice: Some(notice()),
     };

@@ -29,8 +29,8 @@ pub(super) fn check(path: &Path) -> Result<(), String> {
 
 /// The same for the key files that a policy names.
 pub(super) fn check_keys(document: &Document, directory: &Path) -> Result<(), String> {
-    for key in document.signers.values().flat_map(|signer| &signer.keys) {
-        match &key.source {
+    for (_, source) in document.signers.values().flat_map(|signer| signer.sources()) {
+        match source {
             // its content is pinned: nobody can change it unseen
             Blob::File { sha256: Some(_), .. } | Blob::Pem(_) => {}
             Blob::File { path, sha256: None } => check(&directory.join(path))?,

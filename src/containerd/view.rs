@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
 
 use super::kept::{Listing, Recorder};
-use crate::image::{Descriptor, Digest, Repository};
+use crate::image::{Algorithm, Descriptor, Digest, Repository, manifest_digest};
+use crate::limits::Limits;
 use crate::store::{
     Blob, Cached, RawManifest, Referrers, Shelf, Store, StoreError, Target, chunks,
 };
@@ -69,7 +70,7 @@ impl View {
             Lists::Fresh(recorder) => {
                 let answer = self.content.manifest(&target, max).await;
                 match &answer {
-                    Ok(raw) => recorder.tag(tag, Some(Digest::sha256(&raw.bytes))),
+                    Ok(raw) => recorder.tag(tag, Some(named(raw, Algorithm::Sha256))),
                     Err(StoreError::Absent { .. }) => recorder.tag(tag, None),
                     Err(_) => {}
                 }
@@ -223,7 +224,7 @@ impl Store for Several {
         for (server, last) in self.each() {
             let question = server.store.manifest(target, max);
             match (self.ask(server, last, question).await, target) {
-                (Ok(raw), Target::Digest(digest)) if !digest.matches(&raw.bytes) => {
+                (Ok(raw), Target::Digest(digest)) if named(&raw, digest.algorithm()) != *digest => {
                     server.let_us_down();
                     lied = Some(raw);
                 }
@@ -324,6 +325,10 @@ async fn whole(blob: Blob, digest: &Digest, size: u64) -> Result<Option<Blob>, S
         let chunk = Ok(crate::store::Chunk::from(bytes));
         Blob::Stream(stream::once(std::future::ready(chunk)).boxed())
     }))
+}
+
+fn named(raw: &RawManifest, algorithm: Algorithm) -> Digest {
+    manifest_digest(algorithm, raw.media_type.as_deref(), &raw.bytes, &Limits::default())
 }
 
 fn absent(what: &str, place: &str) -> StoreError {

@@ -7,6 +7,7 @@
 mod algorithm;
 mod key_id;
 mod key_ref;
+pub mod libtrust;
 pub mod openpgp;
 pub mod pem;
 #[cfg(feature = "pkcs11")]

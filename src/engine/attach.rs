@@ -175,8 +175,8 @@ pub struct Entry {
 /// # Errors
 /// [`Error::Store`] where the image or the list cannot be read.
 pub async fn signatures(image: &Image, limits: &Limits) -> Result<Listing, Error> {
-    let digest = fetch::resolve(image, limits).await?;
-    let mut listed = discover::list(image.store(), &digest, limits).await?;
+    let (digest, own) = fetch::resolve_signed(image, limits).await?;
+    let mut listed = discover::list(image.store(), &digest, limits).await?.with_own(own);
     let mut entries = Vec::new();
     while let Some(finds) = listed.next_finds().await? {
         entries.extend(finds.into_iter().map(|find| match find {

@@ -5,6 +5,7 @@ use jiff::Timestamp;
 use super::discover::{self, Gathered};
 use super::whole::Grown;
 use super::{Error, Hashed, Image, Progress, fetch};
+use crate::envelope::Candidate;
 use crate::image::{Algorithm, Depth, Digest, Hasher, ImageTree, NodeState, Shape};
 use crate::limits::Limits;
 use crate::policy::{self, Decision, Policy, Request, Verdict};
@@ -136,7 +137,15 @@ impl Engine {
     ) -> Result<Gathered, Error> {
         let mut gathered = Gathered::default();
         for subject in policy::wanted_subjects(&self.policy, request, tree.shape()) {
-            let mut listed = discover::list(image.store(), &subject, &self.limits).await?;
+            let own = tree.signed().find(|(digest, _)| **digest == subject);
+            let own =
+                own.map(|(_, bytes)| Candidate::libtrust(subject.to_string(), bytes.to_vec()));
+            let listed = discover::list(image.store(), &subject, &self.limits).await?;
+            let listed = listed.with_own(own);
+            let mut listed = match self.trust.keyring().certificates().next() {
+                Some(_) => listed,
+                None => listed.without_openpgp(),
+            };
             while let Some(batch) = listed.next_batch(&self.trust).await? {
                 gathered.extend(batch);
                 if listed.is_long()
@@ -174,6 +183,8 @@ fn epoch(policy: &Policy, trust: &Trust, limits: &Limits) -> Digest {
         }
     }
     trust.keys().for_each(|(id, _)| add(format!("trusted: {id}")));
+    let certificates = trust.keyring().certificates();
+    certificates.for_each(|c| add(format!("trusted: {c:?}")));
     add(format!("{limits:?}"));
     hasher.finish()
 }

@@ -12,11 +12,11 @@ use futures_util::{StreamExt as _, stream};
 use super::Error;
 use super::fetch;
 use super::whole::Signed;
-use crate::envelope::{self, Candidate, cosign};
+use crate::envelope::{self, Candidate, cosign, simple};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
-use crate::image::{Descriptor, Digest, media_type};
+use crate::image::{Descriptor, Digest, manifest_digest, media_type};
 use crate::limits::Limits;
-use crate::store::{Store, StoreError, Target};
+use crate::store::{Loose, LooseKind, RawManifest, Store, StoreError, Target};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -89,8 +89,14 @@ pub(super) struct Listed<'a> {
     queue: VecDeque<Place>,
     /// Blobs of the manifests that were read.
     layers: VecDeque<Layer>,
+    /// What the image carries in itself.
+    own: Option<Candidate>,
     /// Large ones, for the end.
     large: Vec<Layer>,
+    /// Whether what lies beside the image is still to be read.
+    beside: bool,
+    /// Whether places that hold OpenPGP signatures alone are asked.
+    openpgp: bool,
     long: bool,
     budget: u64,
     incomplete: Vec<String>,
@@ -131,7 +137,10 @@ pub(super) async fn list<'a>(
         long: queue.len() > 2 * BATCH,
         queue,
         layers: VecDeque::new(),
+        own: None,
         large: Vec::new(),
+        beside: true,
+        openpgp: true,
         budget: limits.signature_bytes,
         incomplete,
     })
@@ -147,6 +156,12 @@ fn unlikely(descriptor: &Descriptor) -> bool {
 }
 
 impl Listed<'_> {
+    /// With a candidate that lies in the image itself, and is judged first.
+    pub(super) fn with_own(mut self, own: Option<Candidate>) -> Self {
+        self.own = own;
+        self
+    }
+
     /// Whether there is so much that it pays to stop at the first allow.
     pub(super) fn is_long(&self) -> bool {
         self.long
@@ -171,10 +186,20 @@ impl Listed<'_> {
         Ok(Some(gathered))
     }
 
+    /// Leaves alone what lies beside the image where that is all of OpenPGP:
+    /// nobody trusts an OpenPGP key.
+    pub(super) fn without_openpgp(mut self) -> Self {
+        self.openpgp = false;
+        self
+    }
+
     /// Fetches the next candidates without verifying them.
     pub(super) async fn next_finds(
         &mut self,
     ) -> Result<Option<Vec<Result<Candidate, Rejection>>>, Error> {
+        if let Some(own) = self.own.take() {
+            return Ok(Some(vec![Ok(own)]));
+        }
         if self.layers.is_empty() && self.queue.is_empty() {
             self.large
                 .sort_by(|a, b| (a.descriptor.size, &a.item).cmp(&(b.descriptor.size, &b.item)));
@@ -184,6 +209,8 @@ impl Listed<'_> {
             self.read_layers().await
         } else if !self.queue.is_empty() {
             self.read_places().await
+        } else if std::mem::take(&mut self.beside) {
+            self.read_beside().await
         } else {
             return Ok(None);
         };
@@ -214,6 +241,40 @@ impl Listed<'_> {
         let this = &*self;
         let reads = stream::iter(places).map(|place| this.read_place(place));
         reads.buffered(self.limits.parallel * 2).collect().await
+    }
+
+    /// Reads what lies beside the image. It comes last, so that it can hide
+    /// nothing that is attached.
+    async fn read_beside(&mut self) -> Vec<Read> {
+        match self.store.beside(&self.subject, self.openpgp).await {
+            Ok(loose) => loose.into_iter().filter_map(|loose| self.loose(loose)).collect(),
+            Err(StoreError::Absent { .. }) => Vec::new(),
+            Err(error) => {
+                let mut read = Read::default();
+                read.failed(&format!("what lies beside {}", self.store.place()), &error);
+                vec![read]
+            }
+        }
+    }
+
+    fn loose(&self, loose: Loose) -> Option<Read> {
+        let Loose { item, kind, bytes } = loose;
+        let mut read = Read { bytes: bytes.len() as u64, ..Read::default() };
+        match kind {
+            _ if read.bytes > self.budget => {
+                let why = format!("{item} is over what is left to read of signatures");
+                read.incomplete = Some(why.clone());
+                read.reject(&item, Reason::LimitExceeded(why));
+            }
+            LooseKind::Bundle => read.finds.push(Ok(Candidate::bundle(item, bytes))),
+            LooseKind::Simple => match simple::candidate(&item, bytes, self.limits) {
+                Ok(candidate) => read.finds.push(Ok(candidate)),
+                Err(reason) => read.reject(&item, reason),
+            },
+            // read before the file that it is over, while that is hashed
+            LooseKind::Detached => return None,
+        }
+        Some(read)
     }
 
     /// Reads the next blobs that hold signatures.
@@ -271,7 +332,7 @@ impl Listed<'_> {
         };
         read.bytes += raw.bytes.len() as u64;
         if let Some(listed) = &listed
-            && (!listed.digest.matches(&raw.bytes) || listed.size != raw.bytes.len() as u64)
+            && (!is_listed(listed, &raw, self.limits) || listed.size != raw.bytes.len() as u64)
         {
             let why = format!("the manifest listed as {} is another one", listed.digest);
             read.reject(&item, Reason::Corrupt(why));
@@ -300,6 +361,11 @@ impl Listed<'_> {
         }
         read
     }
+}
+
+fn is_listed(listed: &Descriptor, raw: &RawManifest, limits: &Limits) -> bool {
+    let (algorithm, kind) = (listed.digest.algorithm(), raw.media_type.as_deref());
+    manifest_digest(algorithm, kind, &raw.bytes, limits) == listed.digest
 }
 
 /// The next items of a queue: at most [`BATCH`] of [`BATCH_BYTES`] in all, or

@@ -5,7 +5,11 @@ use futures_util::{StreamExt as _, stream};
 use super::layers;
 use super::whole::{self, Grown};
 use super::{Ask, Error, Image, Progress};
-use crate::image::{Depth, Descriptor, Digest, ImageTree, NodeKind, Read, Root, TreeBuilder, Want};
+use crate::envelope::{Candidate, libtrust};
+use crate::image::{
+    self, Algorithm, Depth, Descriptor, Digest, ImageTree, NodeKind, Read, Root, TreeBuilder, Want,
+    media_type, schema1,
+};
 use crate::limits::Limits;
 use crate::store::{self, Store, StoreError, Target};
 
@@ -49,7 +53,8 @@ pub(super) async fn grow(
             layers::supply(&mut builder, store, blobs, limits, ask).await?;
         } else {
             ask.progress.finish();
-            return Ok(Grown { tree: builder.finish(), signed: Vec::new() });
+            let tree = framed(builder.finish(), limits);
+            return Ok(Grown { tree, signed: Vec::new() });
         }
     }
 }
@@ -64,13 +69,52 @@ pub(super) async fn resolve(image: &Image, limits: &Limits) -> Result<Digest, Er
         return whole::digest(&whole).await;
     }
     let root = root(image, limits).await?;
-    match root.digest {
-        None => Ok(Digest::sha256(&root.bytes)),
-        Some(digest) if digest.matches(&root.bytes) => Ok(digest),
-        Some(digest) => {
+    named(&root, limits)
+}
+
+fn named(root: &Root, limits: &Limits) -> Result<Digest, Error> {
+    let kind = root.media_type.as_deref();
+    let algorithm = root.digest.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+    let found = image::manifest_digest(algorithm, kind, &root.bytes, limits);
+    match &root.digest {
+        Some(digest) if *digest != found => {
             Err(Error::Broken(format!("the manifest given for {digest} is another one")))
         }
+        Some(_) | None => Ok(found),
     }
+}
+
+/// As [`resolve`], with the signatures that a manifest of Docker's schema 1
+/// carries in itself.
+pub(super) async fn resolve_signed(
+    image: &Image,
+    limits: &Limits,
+) -> Result<(Digest, Option<Candidate>), Error> {
+    if let Some(whole) = image.store().whole() {
+        return Ok((whole::digest(&whole).await?, None));
+    }
+    let root = root(image, limits).await?;
+    let digest = named(&root, limits)?;
+    let signed = schema1::is_signed(root.media_type.as_deref(), &root.bytes);
+    let candidate = signed.then(|| Candidate::libtrust(digest.to_string(), root.bytes));
+    Ok((digest, candidate))
+}
+
+/// Whether the signatures in manifests of schema 1 hold. That is their
+/// format's rule and no trust: anybody may have made them. It is checked
+/// here because the tree knows no cryptography.
+fn framed(mut tree: ImageTree, limits: &Limits) -> ImageTree {
+    let judged: Vec<_> = tree
+        .signed()
+        .map(|(digest, bytes)| (digest.clone(), libtrust::check(bytes, limits)))
+        .collect();
+    for (digest, check) in judged {
+        let notes = check.map(|keys| {
+            keys.iter().map(|key| format!("signed by {key}, which says nothing of who")).collect()
+        });
+        tree.judge(&digest, notes.map_err(|reason| reason.to_string()));
+    }
+    tree
 }
 
 async fn root(image: &Image, limits: &Limits) -> Result<Root, Error> {
@@ -119,7 +163,12 @@ async fn document(store: &dyn Store, want: &Want, limits: &Limits) -> Result<Vec
         NodeKind::Index | NodeKind::Manifest => {
             // the tree wants none whose size is over the limit
             let target = Target::Digest(want.digest.clone());
-            Ok(store.manifest(&target, want.size.min(limits.manifest_bytes)).await?.bytes)
+            // the size of a schema 1 may be that of its payload alone
+            let max = match media_type::is_schema_1(&want.media_type) {
+                true => limits.manifest_bytes,
+                false => want.size.min(limits.manifest_bytes),
+            };
+            Ok(store.manifest(&target, max).await?.bytes)
         }
         NodeKind::Config | NodeKind::Layer | NodeKind::Opaque | NodeKind::File => {
             let descriptor =

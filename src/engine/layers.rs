@@ -43,7 +43,9 @@ pub(super) async fn supply(
 ) -> Result<(), Error> {
     let progress = ask.progress;
     let wants = recall(builder, wants, ask.hashed);
-    progress.expect(wants.iter().fold(0, |sum, want| want.size.saturating_add(sum)));
+    progress.expect(
+        wants.iter().filter(|w| w.exact).fold(0, |sum, want| want.size.saturating_add(sum)),
+    );
     let mut reads = stream::iter(wants)
         .map(|want| async move {
             let read = read(store, &want, limits, progress).await;
@@ -107,10 +109,10 @@ async fn read(
     Ok(match open(store, want).await? {
         Blob::File { file, offset, len } => {
             let range = Range { file, at: offset, end: offset.saturating_add(len) };
-            if want.size >= WORTH_A_THREAD {
+            if want.size >= WORTH_A_THREAD && len >= WORTH_A_THREAD {
                 return Ok(Read::Later(range));
             }
-            progress.advance(want.size);
+            progress.advance(len);
             Read::Done(check_reader(want, range, limits).map_err(failed)?)
         }
         Blob::Stream(chunks) if want.size < WORTH_A_THREAD => {
@@ -167,6 +169,12 @@ async fn open(store: &dyn Store, want: &Want) -> Result<Blob, StoreError> {
             let raw = store.manifest(&target, want.size).await?;
             let chunk = Ok(Chunk::from(raw.bytes));
             Ok(Blob::Stream(stream::once(std::future::ready(chunk)).boxed()))
+        }
+        Err(StoreError::Absent { what, place }) if !want.urls.is_empty() => {
+            match store.elsewhere(&want.urls, want.size).await {
+                Err(StoreError::Absent { .. }) => Err(StoreError::Absent { what, place }),
+                blob => blob,
+            }
         }
         blob => blob,
     }

@@ -7,10 +7,13 @@ use std::path::Path;
 use jiff::Timestamp;
 
 use super::{Engine, Error};
-use crate::crypto::PublicKey;
+use crate::crypto::openpgp::Keyring;
+use crate::crypto::{KeyId, PublicKey};
 use crate::image::Digest;
 use crate::limits::Limits;
-use crate::policy::{self, Blob, Code, Document, Policy, Problem, Resolved};
+use crate::policy::{
+    self, Blob, Code, Document, KeyDecl, PgpDecl, Policy, Problem, Resolved, SignerDecl,
+};
 use crate::trust::Trust;
 
 impl Engine {
@@ -38,12 +41,14 @@ impl Engine {
     ) -> Result<Self, Error> {
         let invalid = |problems: &[policy::Problem]| Error::Invalid(render(problems, text, name));
         let document = policy::parse(text, limits).map_err(|p| invalid(&p))?;
-        let (keys, resolved, problems) = resolve(&document, directory, limits)?;
-        if !problems.is_empty() {
-            return Err(invalid(&problems));
+        let read = Keys::read(&document, directory, limits)?;
+        if !read.problems.is_empty() {
+            return Err(invalid(&read.problems));
         }
+        let resolved = Resolved { signers: read.signers };
         let policy = Policy::link(document, resolved).map_err(|p| invalid(&p))?;
-        Ok(Self::new(policy, Trust::new(keys), limits.clone()))
+        let trust = Trust::new(read.keys).with_keyring(read.keyring);
+        Ok(Self::new(policy, trust, limits.clone()))
     }
 }
 
@@ -53,46 +58,107 @@ pub fn render(problems: &[policy::Problem], source: &[u8], name: &str) -> String
     format!("the policy is not valid\n{}", rendered.join("\n"))
 }
 
-/// Reads the keys of every signer; what is wrong with them points to where
-/// the policy names them.
-fn resolve(
-    document: &Document,
-    directory: &Path,
-    limits: &Limits,
-) -> Result<(Vec<PublicKey>, Resolved, Vec<Problem>), Error> {
-    let (mut keys, mut problems) = (Vec::new(), Vec::new());
-    let mut signers = BTreeMap::new();
-    for (name, signer) in &document.signers {
-        let mut ids = Vec::new();
-        for (i, declared) in signer.keys.iter().enumerate() {
-            match key(&declared.source, directory, limits)? {
-                Ok(key) => {
-                    ids.push(key.id());
-                    keys.push(key);
-                }
-                Err(wrong) => {
-                    let place = format!("/signers/{name}/keys/{i}");
-                    problems.push(Problem::at(Code::Keys, place, wrong));
-                }
-            }
-        }
-        signers.insert(name.clone(), ids);
-    }
-    Ok((keys, Resolved { signers }, problems))
+/// The keys of a policy's signers, as they are read.
+#[derive(Default)]
+struct Keys {
+    keys: Vec<PublicKey>,
+    keyring: Keyring,
+    signers: BTreeMap<String, Vec<KeyId>>,
+    /// What is wrong with keys, each pointing to where the policy names it.
+    problems: Vec<Problem>,
 }
 
-/// One key of a signer, or what is wrong with it.
-fn key(
+impl Keys {
+    /// Reads the keys of every signer.
+    fn read(document: &Document, directory: &Path, limits: &Limits) -> Result<Self, Error> {
+        let mut keys = Self::default();
+        for (name, signer) in &document.signers {
+            let ids = match signer {
+                SignerDecl::Keys(declared) => keys.of_keys(name, declared, directory, limits)?,
+                SignerDecl::Pgp(declared) => keys.of_pgp(name, declared, directory, limits)?,
+            };
+            keys.signers.insert(name.clone(), ids);
+        }
+        Ok(keys)
+    }
+
+    fn of_keys(
+        &mut self,
+        name: &str,
+        declared: &[KeyDecl],
+        directory: &Path,
+        limits: &Limits,
+    ) -> Result<Vec<KeyId>, Error> {
+        let mut ids = Vec::new();
+        for (i, declared) in declared.iter().enumerate() {
+            let parse = |bytes: &[u8]| {
+                PublicKey::from_pem(bytes, limits).map_err(|error| error.to_string())
+            };
+            match blob(&declared.source, directory, limits.key_bytes, parse)? {
+                Ok(key) => {
+                    ids.push(key.id());
+                    self.keys.push(key);
+                }
+                Err(wrong) => self.wrong(name, &format!("keys/{i}"), wrong),
+            }
+        }
+        Ok(ids)
+    }
+
+    fn of_pgp(
+        &mut self,
+        name: &str,
+        declared: &PgpDecl,
+        directory: &Path,
+        limits: &Limits,
+    ) -> Result<Vec<KeyId>, Error> {
+        let parse = |bytes: &[u8]| Keyring::parse(bytes, limits).map_err(|error| error.to_string());
+        let read = blob(&declared.keyring, directory, limits.keyring_bytes, parse)?;
+        let keyring = match (read, &declared.fingerprint) {
+            (Ok(keyring), None) => keyring,
+            (Ok(keyring), Some(fingerprint)) => match keyring.only(fingerprint) {
+                Some(only) => only,
+                None => {
+                    let wrong = format!(
+                        "the keyring has no primary key {fingerprint}; it has {}",
+                        fingerprints(&keyring)
+                    );
+                    self.wrong(name, "pgp/fingerprint", wrong);
+                    return Ok(Vec::new());
+                }
+            },
+            (Err(wrong), _) => {
+                self.wrong(name, "pgp/keyring", wrong);
+                return Ok(Vec::new());
+            }
+        };
+        let ids = keyring.certificates().map(|certificate| certificate.key().clone()).collect();
+        self.keyring.merge(keyring);
+        Ok(ids)
+    }
+
+    fn wrong(&mut self, signer: &str, place: &str, wrong: String) {
+        self.problems.push(Problem::at(Code::Keys, format!("/signers/{signer}/{place}"), wrong));
+    }
+}
+
+/// The first few, for a message.
+fn fingerprints(keyring: &Keyring) -> String {
+    let all: Vec<_> = keyring.certificates().take(4).map(|c| c.fingerprint().to_owned()).collect();
+    all.join(", ")
+}
+
+/// What is read from a blob, or what is wrong with it.
+fn blob<T>(
     source: &Blob,
     directory: &Path,
-    limits: &Limits,
-) -> Result<Result<PublicKey, String>, Error> {
+    max: u64,
+    parse: impl Fn(&[u8]) -> Result<T, String>,
+) -> Result<Result<T, String>, Error> {
     match source {
-        Blob::Pem(text) => {
-            Ok(PublicKey::from_pem(text.as_bytes(), limits).map_err(|error| error.to_string()))
-        }
+        Blob::Pem(text) => Ok(parse(text.as_bytes())),
         Blob::File { path, sha256 } => {
-            let bytes = read_file(&directory.join(path), limits.key_bytes)?;
+            let bytes = read_file(&directory.join(path), max)?;
             if let Some(want) = sha256.as_ref().filter(|want| !want.matches(&bytes)) {
                 return Ok(Err(format!(
                     "`{path}` has {}, the policy pins {want}; if the new content is meant, \
@@ -100,7 +166,7 @@ fn key(
                     Digest::sha256(&bytes)
                 )));
             }
-            Ok(PublicKey::from_pem(&bytes, limits).map_err(|error| format!("`{path}`: {error}")))
+            Ok(parse(&bytes).map_err(|error| format!("`{path}`: {error}")))
         }
     }
 }

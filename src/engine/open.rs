@@ -9,7 +9,10 @@ use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
 use crate::store::registry::{ClientIdentity, Notice};
-use crate::store::{Aci, Archive, Layout, Registry, RegistryOptions, Store, Target};
+use crate::store::{
+    Aci, Archive, External, Layout, LookasideOptions, Registry, RegistryOptions, Store, Target,
+    WithLookaside,
+};
 
 /// How to reach registries. The default speaks HTTPS with the system's
 /// roots, and plain HTTP to loopback addresses only.
@@ -25,6 +28,11 @@ pub struct Access {
     pub auth_file: Option<PathBuf>,
     /// Directories in which images are looked for that an ACI depends on.
     pub dependencies: Vec<PathBuf>,
+    /// Fetch layers that an image's store does not have from where their
+    /// descriptors say (`urls`), without credentials.
+    pub fetch_external: bool,
+    /// Where GPG simple signatures lie.
+    pub lookaside: LookasideOptions,
     /// Takes what a registry wants people to read (`Warning` headers).
     pub notice: Option<fn(&str)>,
 }
@@ -52,6 +60,7 @@ impl Access {
                 None => None,
             },
             credentials: Arc::new(credentials),
+            lookaside: self.lookaside.clone(),
             limits: limits.clone(),
             notice: self.notice.map(|notice| Arc::new(notice) as Notice),
         })
@@ -92,7 +101,13 @@ impl Image {
             )));
         }
         let store = open_store(source, access, limits)?;
-        Self::from_store(store, source, name)
+        let image = Self::from_store(store, source, name)?;
+        if access.lookaside.is_empty() {
+            return Ok(image);
+        }
+        let (store, reference) = (Arc::clone(&image.store), image.reference.clone());
+        let store = WithLookaside::new(store, reference, access.registries(limits)?);
+        Ok(Self { store: Arc::new(store), ..image })
     }
 
     /// An image in a store that the caller opened or wrote.
@@ -171,7 +186,7 @@ pub(super) fn open_store(
     access: &Access,
     limits: &Limits,
 ) -> Result<Arc<dyn Store>, Error> {
-    Ok(match source {
+    let store: Arc<dyn Store> = match source {
         Source::Registry(reference) => {
             Arc::new(Registry::open(reference.repository(), access.registries(limits)?)?)
         }
@@ -188,6 +203,10 @@ pub(super) fn open_store(
         Source::DockerArchive { .. } => {
             return Err(Error::Usage(format!("{source} is not read yet")));
         }
+    };
+    Ok(match access.fetch_external {
+        true => Arc::new(External::new(store, access.registries(limits)?)),
+        false => store,
     })
 }
 

@@ -35,12 +35,16 @@ pub async fn copy_image(
     let run = async |to: &dyn Store| {
         copy(from.as_ref(), &target, to, tag, with_referrers, limits).await.map_err(Error::from)
     };
+    // nothing that is written to is asked for what lies elsewhere
+    let inside = Access { fetch_external: false, ..access.clone() };
     match destination {
-        Source::Registry(_) => run(open_store(destination, access, limits)?.as_ref()).await,
+        Source::Registry(_) => run(open_store(destination, &inside, limits)?.as_ref()).await,
         Source::Layout { dir, .. } => run(layout(Path::new(dir), limits)?.as_ref()).await,
-        Source::DockerArchive { .. } | Source::Aci { .. } | Source::AciName(_) => Err(Error::Usage(format!(
-            "{destination} is only read; copy to a registry, oci:DIR or oci-archive:FILE"
-        ))),
+        Source::DockerArchive { .. } | Source::Aci { .. } | Source::AciName(_) => {
+            Err(Error::Usage(format!(
+                "{destination} is only read; copy to a registry, oci:DIR or oci-archive:FILE"
+            )))
+        }
         Source::Archive { file, .. } => {
             let failed = |source| Error::File { what: format!("write `{file}`"), source };
             if Path::new(file).exists() {

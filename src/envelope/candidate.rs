@@ -68,6 +68,19 @@ impl Candidate {
         Self { item: item.into(), media_type, bytes: payload, annotations }
     }
 
+    /// The OpenPGP message of a GPG simple signature.
+    pub fn simple(item: impl Into<String>, message: Vec<u8>) -> Self {
+        let media_type = media_type::OPENPGP_SIMPLE.to_owned();
+        Self { item: item.into(), media_type, bytes: message, annotations: BTreeMap::new() }
+    }
+
+    /// A manifest of Docker's schema 1, which carries its signatures in
+    /// itself.
+    pub fn libtrust(item: impl Into<String>, manifest: Vec<u8>) -> Self {
+        let media_type = media_type::DOCKER_SCHEMA_1_SIGNED.to_owned();
+        Self { item: item.into(), media_type, bytes: manifest, annotations: BTreeMap::new() }
+    }
+
     /// The format, where it is one of ours.
     pub fn format(&self) -> Option<Format> {
         sniff(&self.media_type, &self.bytes)

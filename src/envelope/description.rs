@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::{Candidate, Envelope, Untrusted, cosign, parse, statement};
+use super::{Candidate, Envelope, Untrusted, cosign, libtrust, parse, simple, statement};
 use crate::evidence::{Format, Reason};
 use crate::limits::Limits;
 
@@ -48,11 +48,9 @@ pub fn describe(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Desc
     let description = match envelope.format {
         Format::Sigstore => of_statement(envelope, limits)?,
         Format::Cosign => of_payload(envelope, limits)?,
-        other @ (Format::NotaryJws
-        | Format::NotaryCose
-        | Format::Simple
-        | Format::Appc
-        | Format::Libtrust) => {
+        Format::Libtrust => of_manifest(envelope, limits)?,
+        Format::Simple => of_simple(envelope, limits)?,
+        other @ (Format::NotaryJws | Format::NotaryCose | Format::Appc) => {
             return Err(super::unsupported(other));
         }
     };
@@ -71,6 +69,34 @@ fn of_statement(envelope: &Envelope, limits: &Limits) -> Result<Description, Rea
         hint: envelope.hint.clone(),
         predicate_type: Some(head.predicate_type),
         subjects: head.subjects.into_iter().map(described).collect(),
+    })
+}
+
+fn of_manifest(envelope: &Envelope, limits: &Limits) -> Result<Description, Reason> {
+    let digest = libtrust::subject(&envelope.payload, limits)?;
+    // the name in it goes with no signature that anybody ever checked
+    let described =
+        Described { digests: vec![digest.to_string()], name: None, annotations: BTreeMap::new() };
+    Ok(Description {
+        format: envelope.format,
+        hint: envelope.hint.clone(),
+        predicate_type: None,
+        subjects: vec![described],
+    })
+}
+
+fn of_simple(envelope: &Envelope, limits: &Limits) -> Result<Description, Reason> {
+    let payload = simple::read(&envelope.payload, limits)?;
+    let described = Described {
+        digests: vec![payload.digest().to_owned()],
+        name: Some(payload.name().to_owned()),
+        annotations: BTreeMap::new(),
+    };
+    Ok(Description {
+        format: envelope.format,
+        hint: envelope.hint.clone(),
+        predicate_type: None,
+        subjects: vec![described],
     })
 }
 

@@ -10,7 +10,9 @@ mod carrier;
 pub mod cosign;
 mod description;
 pub mod dsse;
+pub mod libtrust;
 pub mod sigstore;
+pub mod simple;
 pub mod statement;
 mod text;
 mod untrusted;
@@ -22,6 +24,7 @@ pub use untrusted::Untrusted;
 
 use std::borrow::Cow;
 
+use crate::crypto::openpgp::OpenPgpError;
 use crate::evidence::{Claims, Format, Reason};
 use crate::image::json::JsonError;
 use crate::image::{Digest, Reference, media_type};
@@ -62,11 +65,9 @@ impl Envelope {
         match self.format {
             Format::Sigstore => statement::claims(&self.payload, target, limits),
             Format::Cosign => cosign::claims(&self.payload, target, limits),
-            Format::NotaryJws
-            | Format::NotaryCose
-            | Format::Simple
-            | Format::Appc
-            | Format::Libtrust => Err(unsupported(self.format)),
+            Format::Libtrust => libtrust::claims(&self.payload, target, limits),
+            Format::Simple => simple::claims(&self.payload, target, limits),
+            Format::NotaryJws | Format::NotaryCose | Format::Appc => Err(unsupported(self.format)),
         }
     }
 }
@@ -78,6 +79,8 @@ impl Envelope {
 pub fn sniff(media_type: &str, bytes: &[u8]) -> Option<Format> {
     match media_type {
         media_type::COSIGN_SIMPLE => Some(Format::Cosign),
+        media_type::DOCKER_SCHEMA_1_SIGNED => Some(Format::Libtrust),
+        media_type::OPENPGP_SIMPLE => Some(Format::Simple),
         bundle if bundle.starts_with(media_type::SIGSTORE_BUNDLE_PREFIX) => Some(Format::Sigstore),
         "" | "application/json" => sigstore::names_itself(bytes).then_some(Format::Sigstore),
         _ => None,
@@ -98,19 +101,28 @@ pub fn parse(candidate: &Candidate, limits: &Limits) -> Result<Untrusted<Envelop
         Some(Format::Cosign) => {
             cosign::parse(candidate.bytes.clone(), &candidate.annotations, limits)
         }
-        Some(
-            other @ (Format::NotaryJws
-            | Format::NotaryCose
-            | Format::Simple
-            | Format::Appc
-            | Format::Libtrust),
-        ) => Err(unsupported(other)),
+        Some(Format::Libtrust) => libtrust::parse(&candidate.bytes, limits),
+        Some(Format::Simple) => simple::parse(&candidate.bytes, limits),
+        Some(other @ (Format::NotaryJws | Format::NotaryCose | Format::Appc)) => {
+            Err(unsupported(other))
+        }
         None => Err(Reason::Foreign(format!("media type `{}`", clip(&candidate.media_type)))),
     }
 }
 
 fn unsupported(format: Format) -> Reason {
     Reason::Unsupported(format!("signatures of the format {} come later", format.as_str()))
+}
+
+/// How OpenPGP data that cannot be read is recorded.
+impl From<OpenPgpError> for Reason {
+    fn from(error: OpenPgpError) -> Self {
+        match error {
+            OpenPgpError::Malformed(what) => Self::Malformed(clip(&what)),
+            OpenPgpError::Limit(what) => Self::LimitExceeded(what),
+            OpenPgpError::Unsupported(what) => Self::Unsupported(clip(&what)),
+        }
+    }
 }
 
 /// How a refused JSON text is recorded.

@@ -1,4 +1,4 @@
-//! Manifests and indexes, OCI and Docker schema 2, read after one strict
+//! Manifests and indexes, OCI and Docker, read after one strict
 //! scan of the very bytes that were hashed (image-spec v1.1.1, manifest.md
 //! and image-index.md; distribution, manifest-v2-2.md).
 
@@ -9,6 +9,7 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 
 use super::json::{JsonError, Scan};
 use super::link::{Link, RawLink, check_type};
+use super::schema1::Schema1;
 use super::{Limits, media_type};
 
 /// Keys of manifests, indexes and descriptors, schema 1's essentials too.
@@ -45,6 +46,9 @@ pub enum Document {
     Index(Index),
     /// Points to a config and layers.
     Manifest(Manifest),
+    /// Docker's schema 1: points to layers, and has its config in itself. The
+    /// media type is the one beside it.
+    Schema1(Schema1, String),
 }
 
 /// An image or artifact manifest.
@@ -114,6 +118,9 @@ impl Document {
     /// part of a signed parent and outranks what the body says (CVE-2021-41190
     /// is what happens otherwise). Without one the body decides.
     ///
+    /// Of a signed schema 1 these are the bytes that
+    /// [`payload`](super::schema1::payload) gives.
+    ///
     /// # Errors
     /// [`DocumentError`].
     pub fn parse(
@@ -130,8 +137,12 @@ impl Document {
         let head: Head = scan.decode(bytes)?;
         let kind = head.media_type(expected)?;
         let mut warnings = Vec::new();
-        if head.media_type.is_none() {
+        if head.media_type.is_none() && !media_type::is_schema_1(&kind) {
             warnings.push("`mediaType` is absent; it should be present".to_owned());
+        }
+        if media_type::is_schema_1(&kind) {
+            head.refuse_fields_of_schema_2()?;
+            return Schema1::parse(bytes, limits).map(|read| Self::Schema1(read, kind));
         }
         if media_type::is_index(&kind) {
             head.refuse_fields_of_manifest()?;
@@ -147,6 +158,7 @@ impl Document {
         match self {
             Self::Index(index) => &index.media_type,
             Self::Manifest(manifest) => &manifest.media_type,
+            Self::Schema1(_, media_type) => media_type,
         }
     }
 
@@ -155,6 +167,7 @@ impl Document {
         match self {
             Self::Index(index) => index.subject.as_ref(),
             Self::Manifest(manifest) => manifest.subject.as_ref(),
+            Self::Schema1(..) => None,
         }
     }
 }
@@ -186,9 +199,11 @@ impl Head {
     fn media_type(&self, expected: Option<&str>) -> Result<String, DocumentError> {
         let malformed = |why: String| Err(DocumentError::Malformed(why));
         let own = self.media_type.as_deref();
-        if self.schema_version == Some(1) || [own, expected].into_iter().flatten().any(is_schema_1)
-        {
-            return malformed("schema 1 is not read yet; push the image as schema 2 or OCI".into());
+        if let Some(kind) = expected.or(own).filter(|kind| media_type::is_schema_1(kind)) {
+            return self.schema_1(kind);
+        }
+        if self.schema_version == Some(1) && expected.or(own).is_none() {
+            return self.schema_1(media_type::DOCKER_SCHEMA_1);
         }
         if let (Some(own), Some(expected)) = (own, expected)
             && own != expected
@@ -218,6 +233,26 @@ impl Head {
         }
     }
 
+    /// Signed and unsigned name one kind of document.
+    fn schema_1(&self, kind: &str) -> Result<String, DocumentError> {
+        if self.media_type.as_deref().is_some_and(|own| !media_type::is_schema_1(own)) {
+            return Err(DocumentError::Ambiguous(
+                "`mediaType` is not of schema 1, and what points to it is; make them agree".into(),
+            ));
+        }
+        match self.schema_version {
+            Some(1) => Ok(kind.to_owned()),
+            _ => Err(DocumentError::Malformed("`schemaVersion` must be 1 in schema 1".to_owned())),
+        }
+    }
+
+    fn refuse_fields_of_schema_2(&self) -> Result<(), DocumentError> {
+        let manifests = self.manifests.unwrap_or_default();
+        let foreign =
+            [("config", &self.config), ("layers", &self.layers), ("manifests", &manifests)];
+        refuse("a manifest of schema 1", &foreign)
+    }
+
     fn refuse_fields_of_manifest(&self) -> Result<(), DocumentError> {
         refuse("an index", &[("config", &self.config), ("layers", &self.layers)])?;
         self.refuse_fields_of_schema_1("an index")
@@ -242,15 +277,6 @@ fn refuse(kind: &str, fields: &[(&str, &Option<IgnoredAny>)]) -> Result<(), Docu
         ))),
         None => Ok(()),
     }
-}
-
-/// Whether the type is one of Docker's schema 1.
-pub(super) fn is_schema_1(kind: &str) -> bool {
-    matches!(
-        kind,
-        "application/vnd.docker.distribution.manifest.v1+json"
-            | "application/vnd.docker.distribution.manifest.v1+prettyjws"
-    )
 }
 
 /// A key that is present, null or not.

@@ -42,6 +42,9 @@ pub const ACI: &str = "application/vnd.ocisign.appc.aci";
 pub const ACI_TAR: &str = "application/vnd.ocisign.appc.tar";
 /// The manifest in an ACI; ours too.
 pub const ACI_MANIFEST: &str = "application/vnd.ocisign.appc.manifest+json";
+/// OpenPGP message of a GPG simple signature. Nothing lists one by a media
+/// type, so this is ours.
+pub const OPENPGP_SIMPLE: &str = "application/vnd.ocisign.simple-signing";
 /// in-toto statement or envelope as a layer (BuildKit's attestation manifests).
 pub const IN_TOTO: &str = "application/vnd.in-toto+json";
 /// Sigstore bundle v0.3 (protobuf-specs, sigstore_bundle.proto).
@@ -73,6 +76,17 @@ pub fn is_index(media_type: &str) -> bool {
 /// Whether the content is an image manifest, OCI or Docker schema 2.
 pub fn is_manifest(media_type: &str) -> bool {
     matches!(media_type, OCI_MANIFEST | DOCKER_MANIFEST)
+}
+
+/// Whether the content is a manifest of Docker's schema 1, signed or not.
+pub fn is_schema_1(media_type: &str) -> bool {
+    matches!(media_type, DOCKER_SCHEMA_1 | DOCKER_SCHEMA_1_SIGNED)
+}
+
+/// Media types under which servers give documents whose type they do not
+/// know; they say nothing.
+pub fn says_nothing(media_type: &str) -> bool {
+    matches!(media_type, "" | "application/json" | "application/octet-stream" | "text/plain")
 }
 
 /// Whether the content is an image configuration, OCI or Docker.

@@ -7,8 +7,12 @@ use super::{Algorithm, Digest, NodeKind, media_type};
 pub struct Want {
     /// Digest that the content must have.
     pub digest: Digest,
-    /// Size in bytes that it must have.
+    /// Size in bytes that it must have; the most that is read of it where no
+    /// parent states one.
     pub size: u64,
+    /// Whether a parent states the size. Layers of Docker's schema 1 have
+    /// none: their digest says all, and a limit stands for the size.
+    pub exact: bool,
     /// What it is to the first node that asks for it.
     pub kind: NodeKind,
     /// Media type that this node's parent states.
@@ -54,6 +58,7 @@ impl Compression {
             media_type::OCI_LAYER_GZIP
             | media_type::DOCKER_LAYER_GZIP
             | media_type::DOCKER_FOREIGN_GZIP
+            | media_type::DOCKER_SCHEMA_1_LAYER
             | "application/vnd.oci.image.layer.nondistributable.v1.tar+gzip" => Some(Self::Gzip),
             media_type::OCI_LAYER_ZSTD
             | "application/vnd.oci.image.layer.nondistributable.v1.tar+zstd" => Some(Self::Zstd),

@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::model::{Action, Check, CheckKind, Document, LinkedKey, Policy, Resolved, Rule};
+use super::model::{
+    Action, Check, CheckKind, Document, LinkedKey, Policy, Resolved, Rule, SignerDecl,
+};
 use super::parse::{Code, Problem};
 use crate::evidence::KeyId;
 
@@ -41,16 +43,22 @@ fn linked(
     for (name, declared) in &document.signers {
         let at = format!("/signers/{name}");
         let ids = resolved.signers.get(name).map_or(&[][..], Vec::as_slice);
-        if ids.is_empty() || ids.len() != declared.keys.len() {
-            let (have, want) = (ids.len(), declared.keys.len());
+        let want = match declared {
+            SignerDecl::Keys(keys) => keys.len(),
+            // as many as the keyring has
+            SignerDecl::Pgp(_) => ids.len(),
+        };
+        if ids.is_empty() || ids.len() != want {
+            let have = ids.len();
             let message = format!("{have} keys were read for the signer `{name}`, it has {want}");
             problems
                 .push(Problem::at(Code::Keys, at, message).help("read every key that it declares"));
             continue;
         }
         twice(name, ids, problems);
-        let keys = ids.iter().zip(&declared.keys);
-        let keys = keys.map(|(id, key)| LinkedKey { id: id.clone(), until: key.until }).collect();
+        let until = |at: usize| declared.keys().get(at).and_then(|key| key.until);
+        let keys = ids.iter().enumerate();
+        let keys = keys.map(|(at, id)| LinkedKey { id: id.clone(), until: until(at) }).collect();
         signers.insert(name.clone(), keys);
     }
     for name in resolved.signers.keys().filter(|n| !document.signers.contains_key(*n)) {

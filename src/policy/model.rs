@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use super::glob::Glob;
 use super::schema::Schema;
 use super::scope::Scope;
-use crate::evidence::{Format, KeyId};
+use crate::evidence::{Format, KeyId, Signer};
 use crate::image::{Algorithm, Depth, Digest};
 
 /// A document that was parsed and checked by itself; its keys are not read
@@ -46,9 +46,42 @@ pub struct Document {
 
 /// A principal as the document declares it.
 #[derive(Debug, Clone, PartialEq)]
-pub struct SignerDecl {
+pub enum SignerDecl {
     /// Its public keys, old and new; together they count once.
-    pub keys: Vec<KeyDecl>,
+    Keys(Vec<KeyDecl>),
+    /// Its OpenPGP keys; together they count once.
+    Pgp(PgpDecl),
+}
+
+impl SignerDecl {
+    /// Its public keys; none for a signer of another kind.
+    pub fn keys(&self) -> &[KeyDecl] {
+        match self {
+            Self::Keys(keys) => keys,
+            Self::Pgp(_) => &[],
+        }
+    }
+
+    /// Everything that it reads keys from, with its place below the signer.
+    pub fn sources(&self) -> Vec<(String, &Blob)> {
+        match self {
+            Self::Keys(keys) => {
+                let keys = keys.iter().enumerate();
+                keys.map(|(i, key)| (format!("keys/{i}"), &key.source)).collect()
+            }
+            Self::Pgp(pgp) => vec![("pgp/keyring".to_owned(), &pgp.keyring)],
+        }
+    }
+}
+
+/// OpenPGP keys of a signer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PgpDecl {
+    /// Exported keys, armoured or binary.
+    pub keyring: Blob,
+    /// The one primary key of the keyring that counts, by its fingerprint in
+    /// lower-case hex; `None` is every one.
+    pub fingerprint: Option<String>,
 }
 
 /// One public key of a signer.
@@ -63,7 +96,7 @@ pub struct KeyDecl {
 /// Material in the document or beside it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Blob {
-    /// PEM text in the document itself.
+    /// Text in the document itself: PEM, or an armoured OpenPGP key.
     Pem(String),
     /// A file, relative to the policy's directory or absolute.
     File {
@@ -277,7 +310,8 @@ pub enum Target {
 /// cryptography.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Resolved {
-    /// Per signer, one entry for each [`KeyDecl`], in order.
+    /// Per signer, one entry for each [`KeyDecl`], in order; of an OpenPGP
+    /// signer the primary keys, at least one.
     pub signers: BTreeMap<String, Vec<KeyId>>,
 }
 
@@ -301,6 +335,20 @@ impl Policy {
     /// The document that was linked.
     pub fn document(&self) -> &Document {
         &self.document
+    }
+
+    /// Whether `signer` of this policy is who made a signature. Kinds never
+    /// stand in for each other: an OpenPGP key is vouched for by its primary
+    /// key, a bare key by nothing.
+    pub fn is_by(&self, name: &str, signer: &Signer) -> bool {
+        let holds = |id: &KeyId| self.keys(name).iter().any(|linked| linked.id == *id);
+        match (self.document.signers.get(name), signer) {
+            (Some(SignerDecl::Keys(_)), Signer::Key { key }) => holds(key),
+            (Some(SignerDecl::Pgp(_)), Signer::Pgp { primary, .. }) => holds(primary),
+            (Some(SignerDecl::Keys(_)), Signer::Pgp { .. })
+            | (Some(SignerDecl::Pgp(_)), Signer::Key { .. })
+            | (None, _) => false,
+        }
     }
 
     /// The keys of a signer; empty for a name that the policy does not have.

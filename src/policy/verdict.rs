@@ -190,6 +190,9 @@ pub struct Counted {
     pub signer: String,
     /// The canonical key.
     pub key: KeyId,
+    /// Fingerprint of the primary key, where the key is an OpenPGP key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// The node that it signs.
     pub node: Digest,
 }
@@ -204,6 +207,9 @@ pub struct Ignored {
     pub format: Format,
     /// The canonical key that made it.
     pub key: KeyId,
+    /// Fingerprint of the primary key, where the key is an OpenPGP key.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
     /// Why it does not count here, and what to do.
     pub reason: String,
 }

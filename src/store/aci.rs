@@ -106,7 +106,7 @@ impl Store for Aci {
         self.asked.as_ref()
     }
 
-    async fn beside(&self, _: &Digest) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, _: &Digest, _: bool) -> Result<Vec<Loose>, StoreError> {
         let (path, limits) = (self.path.clone(), self.limits.clone());
         blocking(move || beside::read(&path, &[LooseKind::Bundle], &limits)).await
     }

@@ -96,11 +96,7 @@ fn push_detached(path: &Path, bytes: &[u8], limits: &Limits) -> Result<String, S
     Ok(path.display().to_string())
 }
 
-fn write(
-    file: std::io::Result<File>,
-    path: &Path,
-    bytes: &[u8],
-) -> Result<String, StoreError> {
+fn write(file: std::io::Result<File>, path: &Path, bytes: &[u8]) -> Result<String, StoreError> {
     let wrote = file.and_then(|mut file| file.write_all(bytes).and_then(|()| file.sync_all()));
     wrote.map_err(|source| failed("writing", path, source))?;
     Ok(path.display().to_string())
@@ -167,11 +163,8 @@ mod tests {
         let texts: Vec<_> = found.iter().map(|l| String::from_utf8_lossy(&l.bytes)).collect();
         assert_eq!(texts, ["one".into(), "two".into(), armour(1) + &armour(2)]);
         std::fs::write(folder.path().join("b.aci.asc"), [0x89, 1]).unwrap();
-        let binary = push(
-            &folder.path().join("b.aci"),
-            &loose(LooseKind::Detached, &armour(1)),
-            &limits,
-        );
+        let binary =
+            push(&folder.path().join("b.aci"), &loose(LooseKind::Detached, &armour(1)), &limits);
         assert!(matches!(binary, Err(StoreError::ReadOnly { .. })));
     }
 

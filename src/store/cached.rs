@@ -18,12 +18,15 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
+use std::path::PathBuf;
 
 #[cfg(feature = "gate")]
 pub use memory::MemoryShelf;
 
 use super::{Blob, Chunk, Loose, RawManifest, Referrers, Store, StoreError, Target, Whole, chunks};
-use crate::image::{Descriptor, Digest, Hasher};
+use crate::image::aci::AciName;
+use crate::image::{Algorithm, Descriptor, Digest, Hasher, manifest_digest};
+use crate::limits::Limits;
 
 /// Keeps bytes under keys for as long as it likes: in memory, or on a disk.
 ///
@@ -44,13 +47,14 @@ pub struct Cached {
     store: Arc<dyn Store>,
     shelf: Arc<dyn Shelf>,
     most: u64,
+    limits: Limits,
 }
 
 impl Cached {
     /// Remembers what `store` gives on `shelf`, where it has `most` bytes at
     /// most (`Limits::remembered_blob_bytes`).
     pub fn new(store: Arc<dyn Store>, shelf: Arc<dyn Shelf>, most: u64) -> Self {
-        Self { store, shelf, most }
+        Self { store, shelf, most, limits: Limits::default() }
     }
 
     /// Where a manifest stands. The media type under which a place gives it
@@ -59,13 +63,20 @@ impl Cached {
         key(&["manifest", &self.store.place(), &digest.to_string()])
     }
 
+    /// Whether these are a manifest of this digest; a signed schema 1 is kept
+    /// with its signatures, which are not part of its digest.
+    fn is(&self, digest: &Digest, media_type: &str, bytes: &[u8]) -> bool {
+        let (algorithm, kind) = (digest.algorithm(), Some(media_type));
+        manifest_digest(algorithm, kind, bytes, &self.limits) == *digest
+    }
+
     fn known_manifest(&self, digest: &Digest) -> Option<RawManifest> {
         let kept = self.shelf.find(&self.manifest_key(digest))?;
         let end = kept.iter().position(|byte| *byte == b'\n')?;
         let (head, rest) = kept.split_at_checked(end)?;
         let bytes = rest.get(1..)?;
         let media_type = std::str::from_utf8(head).ok()?;
-        digest.matches(bytes).then(|| RawManifest {
+        self.is(digest, media_type, bytes).then(|| RawManifest {
             bytes: bytes.to_vec(),
             media_type: Some(media_type.to_owned()).filter(|kind| !kind.is_empty()),
             claimed: None,
@@ -75,7 +86,7 @@ impl Cached {
     fn keep_manifest(&self, digest: &Digest, raw: &RawManifest) {
         let media_type = raw.media_type.as_deref().unwrap_or_default();
         let small = raw.bytes.len() as u64 <= self.most;
-        if !small || media_type.contains('\n') || !digest.matches(&raw.bytes) {
+        if !small || media_type.contains('\n') || !self.is(digest, media_type, &raw.bytes) {
             return;
         }
         let kept = [media_type.as_bytes(), b"\n", &raw.bytes].concat();
@@ -141,7 +152,12 @@ impl Store for Cached {
         let raw = self.store.manifest(target, max).await?;
         match target {
             Target::Digest(digest) => self.keep_manifest(digest, &raw),
-            Target::Tag(_) => self.keep_manifest(&Digest::sha256(&raw.bytes), &raw),
+            Target::Tag(_) => {
+                let kind = raw.media_type.as_deref();
+                let algorithm = Algorithm::Sha256;
+                let digest = manifest_digest(algorithm, kind, &raw.bytes, &self.limits);
+                self.keep_manifest(&digest, &raw);
+            }
             Target::Only => {}
         }
         Ok(raw)
@@ -153,6 +169,10 @@ impl Store for Cached {
         }
         let chunk = self.small_blob(digest, size).await?;
         Ok(Blob::Stream(stream::once(std::future::ready(Ok(chunk))).boxed()))
+    }
+
+    async fn elsewhere(&self, urls: &[String], size: u64) -> Result<Blob, StoreError> {
+        self.store.elsewhere(urls, size).await
     }
 
     async fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError> {
@@ -176,12 +196,24 @@ impl Store for Cached {
         self.store.push_manifest(descriptor, bytes, tag).await
     }
 
+    fn dependencies(&self) -> &[PathBuf] {
+        self.store.dependencies()
+    }
+
+    fn asked(&self) -> Option<&AciName> {
+        self.store.asked()
+    }
+
+    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+        self.store.detached().await
+    }
+
     fn whole(&self) -> Option<Whole> {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest) -> Result<Vec<Loose>, StoreError> {
-        self.store.beside(subject).await
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+        self.store.beside(subject, openpgp).await
     }
 
     async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {

@@ -16,7 +16,7 @@ use self::contents::{Contents, Files};
 use self::dir::Dir;
 use super::chunks::{blocking, chunks, is_sound};
 use super::{Blob, RawManifest, Referrers, Store, StoreError, Target};
-use crate::image::{Descriptor, Digest};
+use crate::image::{Descriptor, Digest, media_type};
 use crate::limits::Limits;
 
 /// An OCI image layout in a directory (image-spec v1.1.1, image-layout.md).
@@ -131,6 +131,11 @@ impl Store for Layout {
             let what = "is no ref.name; use letters, digits and single separators";
             let reason = format!("`{}` {what}", bad.chars().take(80).collect::<String>());
             return Err(StoreError::Protocol { place: self.place(), reason });
+        }
+        if descriptor.media_type == media_type::DOCKER_SCHEMA_1_SIGNED {
+            let reason = "a signed manifest of schema 1 does not have the digest of its bytes, by \
+                          which a layout keeps them; copy it to a registry";
+            return Err(StoreError::Protocol { place: self.place(), reason: reason.to_owned() });
         }
         if !descriptor.digest.matches(bytes) {
             let reason =

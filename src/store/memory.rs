@@ -9,7 +9,8 @@ use futures_util::{StreamExt, stream};
 use super::chunks::chunks;
 use super::layout::index::is_companion_tag;
 use super::{Blob, Chunk, RawManifest, Referrers, Store, StoreError, Target};
-use crate::image::{Descriptor, Digest, json};
+use crate::image::{Algorithm, Descriptor, Digest, json, manifest_digest};
+use crate::limits::Limits;
 
 /// One repository in memory. Clones share it.
 ///
@@ -70,7 +71,9 @@ impl Memory {
         tag: Option<&str>,
     ) -> Descriptor {
         let bytes = bytes.into();
-        let descriptor = Descriptor::of(media_type, &bytes);
+        let kind = Some(media_type);
+        let digest = manifest_digest(Algorithm::Sha256, kind, &bytes, &Limits::default());
+        let descriptor = Descriptor::new(media_type, digest, bytes.len() as u64);
         self.write().keep(&descriptor, bytes, tag);
         descriptor
     }

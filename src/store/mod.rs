@@ -7,7 +7,9 @@ pub mod auth;
 mod beside;
 pub mod cached;
 mod chunks;
+mod external;
 mod layout;
+mod lookaside;
 mod memory;
 pub mod registry;
 
@@ -25,7 +27,9 @@ pub use aci::Aci;
 pub use archive::{Archive, write_archive};
 pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
+pub use external::External;
 pub use layout::Layout;
+pub use lookaside::{LookasideOptions, WithLookaside};
 pub use memory::Memory;
 pub use registry::{Registry, RegistryOptions};
 
@@ -248,6 +252,13 @@ pub trait Store: Send + Sync + fmt::Debug {
         Err(StoreError::ReadOnly { place: self.place(), reason: ONLY_READS.to_owned() })
     }
 
+    /// Opens a blob in one of the places that its descriptor names (`urls`),
+    /// where this store was opened to ask them: [`External`]. Any other has
+    /// nothing elsewhere.
+    async fn elsewhere(&self, urls: &[String], _size: u64) -> Result<Blob, StoreError> {
+        Err(StoreError::Absent { what: urls.join(" "), place: self.place() })
+    }
+
     /// The file that is the image as a whole, where it has no manifest. A
     /// store that gives one answers no manifest and no blob.
     fn whole(&self) -> Option<Whole> {
@@ -267,8 +278,9 @@ pub trait Store: Send + Sync + fmt::Debug {
 
     /// What lies beside the image without being listed by it, and may be a
     /// signature of `subject`: a file next to an archive, an entry of a
-    /// lookaside. Hints, as [`Store::referrers`] gives.
-    async fn beside(&self, _subject: &Digest) -> Result<Vec<Loose>, StoreError> {
+    /// lookaside. Hints, as [`Store::referrers`] gives. Places that hold
+    /// nothing but OpenPGP signatures are asked only where `openpgp`.
+    async fn beside(&self, _subject: &Digest, _openpgp: bool) -> Result<Vec<Loose>, StoreError> {
         Ok(Vec::new())
     }
 

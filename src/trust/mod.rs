@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::crypto::openpgp::Keyring;
 use crate::crypto::{KeyId, PublicKey};
 
 /// The keys under which a signature is evidence. What it is evidence for is
@@ -9,12 +10,24 @@ use crate::crypto::{KeyId, PublicKey};
 #[derive(Debug, Clone, Default)]
 pub struct Trust {
     keys: BTreeMap<KeyId, PublicKey>,
+    keyring: Keyring,
 }
 
 impl Trust {
     /// Trust in `keys`. A key that comes twice, in whatever encoding, is one.
     pub fn new(keys: impl IntoIterator<Item = PublicKey>) -> Self {
-        Self { keys: keys.into_iter().map(|key| (key.id(), key)).collect() }
+        let keys = keys.into_iter().map(|key| (key.id(), key)).collect();
+        Self { keys, keyring: Keyring::default() }
+    }
+
+    /// The same, and trust in the OpenPGP keys of `keyring`.
+    pub fn with_keyring(self, keyring: Keyring) -> Self {
+        Self { keyring, ..self }
+    }
+
+    /// The OpenPGP keys; none where nothing is signed by any.
+    pub fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     /// The key of this name.
@@ -32,13 +45,13 @@ impl Trust {
         self.keys.iter()
     }
 
-    /// How many keys there are.
+    /// How many public keys there are.
     pub fn len(&self) -> usize {
         self.keys.len()
     }
 
     /// Whether nobody is trusted.
     pub fn is_empty(&self) -> bool {
-        self.keys.is_empty()
+        self.keys.is_empty() && self.keyring.certificates().next().is_none()
     }
 }

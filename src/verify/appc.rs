@@ -3,10 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use crate::crypto::openpgp::{ContentHash, PgpFailure};
-use crate::evidence::{
-    Claims, Evidence, Facts, Format, Reason, Rejection, Signer, Statement, Subject,
-};
+use super::pgp;
+use crate::crypto::openpgp::ContentHash;
+use crate::evidence::{Claims, Evidence, Format, Rejection, Statement, Subject};
 use crate::image::Digest;
 use crate::trust::Trust;
 
@@ -24,34 +23,18 @@ pub fn appc(
     trust: &Trust,
     subject: &Digest,
 ) -> Result<Evidence, Rejection> {
-    let rejected = |reason| Rejection {
+    let signer = hash.verify(trust.keyring()).map_err(|failure| Rejection {
         item: item.to_owned(),
         format: Some(Format::Appc),
-        reason,
-    };
-    let signer = hash.verify(trust.keyring()).map_err(|failure| {
-        rejected(match failure {
-            PgpFailure::Bad => Reason::BadSignature,
-            PgpFailure::UnknownKey(key) => Reason::UnknownKey(key),
-            PgpFailure::Unfit(why) => Reason::Unfit(why),
-        })
+        reason: failure.into(),
     })?;
-    Ok(Evidence::verified(Facts {
-        item: item.to_owned(),
-        format: Format::Appc,
-        signer: Signer::Pgp {
-            key: signer.key,
-            primary: signer.primary,
-            fingerprint: signer.fingerprint,
-        },
-        claims: Claims {
-            subject: Subject { digest: subject.clone(), size: None, media_type: None },
-            name: None,
-            annotations: BTreeMap::new(),
-            statement: Statement::Signature,
-            signed_at: Some(signer.created),
-            expires: signer.expires,
-        },
-        times: Vec::new(),
-    }))
+    let claims = Claims {
+        subject: Subject { digest: subject.clone(), size: None, media_type: None },
+        name: None,
+        annotations: BTreeMap::new(),
+        statement: Statement::Signature,
+        signed_at: None,
+        expires: None,
+    };
+    Ok(Evidence::verified(pgp::facts(item, Format::Appc, signer, claims)))
 }

@@ -3,12 +3,13 @@
 //! There is no clock here. What holds at which instant is for the policy.
 
 mod appc;
+mod pgp;
 
 pub use appc::appc;
 
 use crate::crypto::{KeyId, PublicKey};
-use crate::envelope::{Candidate, Envelope, Untrusted, clip, parse};
-use crate::evidence::{Evidence, Facts, Reason, Rejection, Signer, Subject};
+use crate::envelope::{Candidate, Envelope, Untrusted, clip, libtrust, parse};
+use crate::evidence::{Evidence, Facts, Format, Reason, Rejection, Signer, Subject};
 use crate::limits::Limits;
 use crate::trust::Trust;
 
@@ -39,7 +40,10 @@ fn facts(
     limits: &Limits,
 ) -> Result<Facts, Reason> {
     let envelope = parse(candidate, limits)?;
-    let signed = Signed::check(&envelope, trust)?;
+    if envelope.unverified().format == Format::Simple {
+        return pgp::message(candidate, trust, subject, limits);
+    }
+    let signed = Signed::check(&envelope, trust, limits)?;
     // Claims are read only now, from the very bytes whose signature holds.
     let claims = signed.envelope.claims(&subject.digest, limits)?;
     Ok(Facts {
@@ -59,8 +63,15 @@ struct Signed<'e> {
 }
 
 impl<'e> Signed<'e> {
-    fn check(envelope: &'e Untrusted<Envelope>, trust: &Trust) -> Result<Self, Reason> {
+    fn check(
+        envelope: &'e Untrusted<Envelope>,
+        trust: &Trust,
+        limits: &Limits,
+    ) -> Result<Self, Reason> {
         let envelope = envelope.unverified();
+        if envelope.format == Format::Libtrust {
+            return Self::own_keys(envelope, trust, limits);
+        }
         let hinted = envelope.hint.as_deref().and_then(|hint| trust.by_hint(hint));
         let message = envelope.message();
         let holds = |key: &&PublicKey| key.verify(&message, &envelope.signature).is_ok();
@@ -71,5 +82,15 @@ impl<'e> Signed<'e> {
             None if hinted.is_some() => Err(Reason::BadSignature),
             None => Err(Reason::UnknownKey(envelope.hint.as_deref().map(clip))),
         }
+    }
+
+    /// An envelope that carries its keys: all of its signatures must hold,
+    /// and the first key that is trusted is who signed. Two trusted keys in
+    /// one manifest therefore count as one.
+    fn own_keys(envelope: &'e Envelope, trust: &Trust, limits: &Limits) -> Result<Self, Reason> {
+        let signers = libtrust::signers(&envelope.payload, limits)?;
+        let key = signers.into_iter().find(|key| trust.by_id(key).is_some());
+        let unknown = || Reason::UnknownKey(envelope.hint.as_deref().map(clip));
+        Ok(Self { envelope, key: key.ok_or_else(unknown)? })
     }
 }

@@ -55,8 +55,8 @@ impl Source for PolicyFiles {
         let mut keys = Vec::new();
         // of one that is no policy, the text is all there is
         if let Ok(document) = policy::parse(&text, &self.limits) {
-            for key in document.signers.values().flat_map(|signer| &signer.keys) {
-                match &key.source {
+            for (_, source) in document.signers.values().flat_map(|signer| signer.sources()) {
+                match source {
                     Blob::File { path, .. } => keys.push(directory.join(path)),
                     Blob::Pem(_) => {}
                 }

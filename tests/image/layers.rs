@@ -303,6 +303,7 @@ fn want(blob: &[u8], size: usize, read: Read) -> Want {
     Want {
         digest: Digest::sha256(blob),
         size: size as u64,
+        exact: true,
         kind: NodeKind::Layer,
         media_type: String::new(),
         urls: Vec::new(),

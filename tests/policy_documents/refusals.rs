@@ -61,7 +61,6 @@ fn what_cannot_be_honoured_yet_is_said_and_never_ignored() {
             "/signers/ana/keyless",
         ),
         ("/signers/ana", json!({"x509": {}}), Code::NotYet, "/signers/ana/x509"),
-        ("/signers/ana", json!({"pgp": {}}), Code::NotYet, "/signers/ana/pgp"),
         ("/signers/ana/time", json!(["tsa"]), Code::NotYet, "/signers/ana/time"),
         (
             "/signers/ana/keys/0/from",
@@ -96,7 +95,7 @@ fn what_cannot_be_honoured_yet_is_said_and_never_ignored() {
         ),
         ("/exceptions/0/waive/0", json!("team/app/both"), Code::NotYet, "/exceptions/0/waive/0"),
     ]);
-    for format in ["notary-jws", "notary-cose", "simple", "appc"] {
+    for format in ["notary-jws", "notary-cose"] {
         refused(&[(
             "/rules/0/require/0/signed/formats",
             json!(["sigstore", format]),
@@ -104,6 +103,47 @@ fn what_cannot_be_honoured_yet_is_said_and_never_ignored() {
             "/rules/0/require/0/signed/formats/1",
         )]);
     }
+}
+
+#[test]
+fn an_openpgp_signer_has_one_keyring_and_a_whole_fingerprint() {
+    let pgp = |inner: serde_json::Value| json!({ "pgp": inner });
+    let file = json!({ "file": "a.gpg" });
+    refused(&[
+        ("/signers/ana", pgp(json!({})), Code::Missing, "/signers/ana/pgp"),
+        ("/signers/ana", pgp(json!({"keyring": {}})), Code::Conflict, "/signers/ana/pgp/keyring"),
+        (
+            "/signers/ana",
+            pgp(json!({"keyring": {"file": "a", "until": "2027-01-01T00:00:00Z"}})),
+            Code::UnknownField,
+            "/signers/ana/pgp/keyring/until",
+        ),
+        (
+            "/signers/ana",
+            pgp(json!({"keyring": {"pem": "-----BEGIN PGP PRIVATE KEY BLOCK-----"}})),
+            Code::Value,
+            "/signers/ana/pgp/keyring/pem",
+        ),
+        // a key id is not enough: it can be made to fit
+        (
+            "/signers/ana",
+            pgp(json!({"keyring": file, "fingerprint": "E932F44B23E8DD43"})),
+            Code::Value,
+            "/signers/ana/pgp/fingerprint",
+        ),
+        (
+            "/signers/ana",
+            pgp(json!({"keyring": file, "fingerprint": "g".repeat(40)})),
+            Code::Value,
+            "/signers/ana/pgp/fingerprint",
+        ),
+        (
+            "/signers/ana",
+            json!({"keys": [{"file": "a.pub"}], "pgp": {"keyring": file}}),
+            Code::Conflict,
+            "/signers/ana/pgp",
+        ),
+    ]);
 }
 
 #[test]

@@ -123,12 +123,11 @@ fn changed(source: &Value) -> Vec<(String, Value)> {
     all
 }
 
-const LATER: [(&str, &[&str]); 9] = [
+const LATER: [(&str, &[&str]); 8] = [
     ("include", &[""]),
     ("roots", &[""]),
     ("keyless", &["/signers/ana", "/signers/ci"]),
     ("x509", &["/signers/ana", "/signers/ci"]),
-    ("pgp", &["/signers/ana", "/signers/ci"]),
     ("time", &["/signers/ana", "/rules/0/require/0/signed"]),
     ("from", &["/signers/ana/keys/0"]),
     ("maxAge", &["/rules/0/require/0/signed"]),

@@ -72,8 +72,8 @@ fn what_is_shipped_is_formatted() {
 fn shipped_policies_name_keys_of_the_tree() {
     for (name, bytes) in shipped() {
         for signer in document(&name, &bytes).signers.values() {
-            for key in &signer.keys {
-                let ocisign::policy::Blob::File { path, .. } = &key.source else { continue };
+            for (_, source) in signer.sources() {
+                let ocisign::policy::Blob::File { path, .. } = source else { continue };
                 assert!(path.starts_with("../keys-test/"), "{name}: {path}");
             }
         }

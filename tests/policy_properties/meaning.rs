@@ -301,6 +301,58 @@ fn a_simulated_verdict_admits_nothing() {
 
 // --- signed
 
+/// A case in which `ana` has an OpenPGP key: what signed is a subkey of it.
+fn openpgp() -> Case {
+    let mut case = Case::new();
+    case.policy["signers"]["ana"] = json!({"pgp": {"keyring": {"file": "0"}}});
+    case.facts[0].signer = Signer::Pgp {
+        key: key(1),
+        primary: key(0),
+        fingerprint: "08cd26e446e2e95249b7a405e932f44b23e8dd43".to_owned(),
+    };
+    case
+}
+
+#[test]
+fn an_openpgp_signer_is_its_primary_key() {
+    let case = openpgp();
+    let verdict = case.verdict();
+    assert_eq!(verdict.decision, Decision::Allow);
+    let counted = verdict.rule.unwrap().checks.remove(0).counted.remove(0);
+    assert_eq!((counted.signer.as_str(), counted.key), ("ana", key(1)));
+    assert!(counted.fingerprint.unwrap().starts_with("08cd26e4"));
+}
+
+#[test]
+fn no_kind_of_signer_stands_in_for_another() {
+    type Change = fn(&mut Case);
+    let table: &[(Change, &str)] = &[
+        // the same key, bare: nobody says that the primary key vouches for it
+        (|c| c.facts[0].signer = Signer::Key { key: key(0) }, "no signer of the policy"),
+        // a signer with `keys` takes no signature that OpenPGP's rules judged
+        (
+            |c| c.policy["signers"]["ana"] = json!({"keys": [{"file": "0"}, {"file": "1"}]}),
+            "no signer of the policy",
+        ),
+        (
+            |c| c.policy["revoked"] = json!([{"key": key(0).to_string(), "reason": "stolen"}]),
+            "its primary key is revoked: stolen",
+        ),
+        (
+            |c| c.policy["revoked"] = json!([{"key": key(1).to_string(), "reason": "stolen"}]),
+            "its key is revoked: stolen",
+        ),
+    ];
+    for (change, said) in table {
+        let mut case = openpgp();
+        change(&mut case);
+        let verdict = case.verdict();
+        assert_eq!(verdict.decision, Decision::Deny, "{said}");
+        let check = verdict.rule.unwrap().checks.remove(0);
+        assert!(check.ignored[0].reason.contains(said), "{:?}", check.ignored);
+    }
+}
+
 /// What is wrong with one signature, and what the verdict says of it.
 #[test]
 fn a_signature_that_does_not_count_is_told_why() {

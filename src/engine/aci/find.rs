@@ -79,8 +79,10 @@ impl Shelf {
                 found.push((rank, entry.path()));
                 if found.len() > self.limits.aci_dependency_files {
                     let most = self.limits.aci_dependency_files;
-                    let what = format!("limit exceeded: over {most} ACIs to look through; \
-                                        name a smaller directory");
+                    let what = format!(
+                        "limit exceeded: over {most} ACIs to look through; \
+                                        name a smaller directory"
+                    );
                     return Err(io::Error::other(what));
                 }
             }

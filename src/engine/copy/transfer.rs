@@ -17,6 +17,8 @@ pub(super) struct Part {
     pub(super) descriptor: Descriptor,
     /// Its content as the descriptor embeds it, unchecked.
     pub(super) data: Option<Vec<u8>>,
+    /// Whether the size is stated; else it is the most that is read.
+    pub(super) sized: bool,
 }
 
 /// Waits before a blob is sent again. Stores retry what they can by
@@ -69,7 +71,10 @@ async fn blob(src: &dyn Store, dst: &dyn Store, part: Part) -> Result<Outcome, C
 }
 
 async fn once(src: &dyn Store, dst: &dyn Store, part: &Part) -> Result<Outcome, CopyError> {
-    let descriptor = &part.descriptor;
+    let descriptor = &match part.sized {
+        true => part.descriptor.clone(),
+        false => measured(src, &part.descriptor).await?,
+    };
     if dst.has_blob(&descriptor.digest, descriptor.size).await? {
         return Ok(Outcome::Present);
     }
@@ -79,7 +84,13 @@ async fn once(src: &dyn Store, dst: &dyn Store, part: &Part) -> Result<Outcome, 
             Blob::Stream(stream::iter([Ok(Chunk::from(data.clone()))]).boxed())
         }
         (Err(StoreError::Absent { .. }), None) if !descriptor.urls.is_empty() => {
-            return Ok(Outcome::External(Box::new(descriptor.clone())));
+            match src.elsewhere(&descriptor.urls, descriptor.size).await {
+                Ok(blob) => blob,
+                Err(StoreError::Absent { .. }) => {
+                    return Ok(Outcome::External(Box::new(descriptor.clone())));
+                }
+                Err(error) => return Err(error.into()),
+            }
         }
         (Err(StoreError::Absent { .. }), None) => {
             let what = format!("blob {}", descriptor.digest);
@@ -100,6 +111,33 @@ async fn once(src: &dyn Store, dst: &dyn Store, part: &Part) -> Result<Outcome, 
         (None, Ok(())) => Ok(Outcome::Written(descriptor.size)),
         (None, Err(error)) => Err(error.into()),
     }
+}
+
+/// The descriptor with the blob's size: read once to measure it, since who
+/// writes a blob must say its size first, and hashed before it is believed.
+async fn measured(src: &dyn Store, most: &Descriptor) -> Result<Descriptor, CopyError> {
+    let what = format!("blob {}", most.digest);
+    let blob = match src.blob(&most.digest, most.size).await {
+        Err(StoreError::Absent { .. }) => {
+            return Err(CopyError::Missing { what, place: src.place() });
+        }
+        blob => blob?,
+    };
+    let mut hasher = Hasher::new(most.digest.algorithm());
+    let (mut chunks, mut size) = (chunks(blob), 0);
+    while let Some(chunk) = chunks.try_next().await? {
+        size += chunk.len() as u64;
+        if size > most.size {
+            return Err(CopyError::Limit(format!("{what} has more than {} bytes", most.size)));
+        }
+        hasher.update(&chunk);
+    }
+    let found = hasher.finish();
+    if found != most.digest {
+        let (expected, found) = (most.digest.to_string(), found.to_string());
+        return Err(CopyError::Mismatch { what, place: src.place(), expected, found });
+    }
+    Ok(Descriptor { size, ..most.clone() })
 }
 
 /// What a stream's bytes were instead of what they had to be.

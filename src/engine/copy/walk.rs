@@ -7,7 +7,12 @@ use futures_util::{FutureExt, StreamExt, TryStreamExt, stream};
 
 use super::transfer::Part;
 use super::{CopyError, Skipped};
-use crate::image::{Descriptor, Digest, Document, DocumentError, Link, media_type};
+use crate::envelope::libtrust;
+use crate::evidence::Reason;
+use crate::image::{
+    Algorithm, Descriptor, Digest, Document, DocumentError, Link, StatedDigest, manifest_digest,
+    media_type, schema1,
+};
 use crate::limits::Limits;
 use crate::store::{RawManifest, Store, StoreError, Target};
 
@@ -35,6 +40,8 @@ pub(super) struct Walk<'a> {
     seen: HashSet<Digest>,
     /// Blobs by digest, with the size that was stated first.
     sizes: HashMap<Digest, u64>,
+    /// Blobs for which nobody states one.
+    unsized_blobs: HashSet<Digest>,
     json_bytes: u64,
 }
 
@@ -49,6 +56,7 @@ impl<'a> Walk<'a> {
             image: Vec::new(),
             seen: HashSet::new(),
             sizes: HashMap::new(),
+            unsized_blobs: HashSet::new(),
             json_bytes: 0,
         }
     }
@@ -158,6 +166,12 @@ impl<'a> Walk<'a> {
                     Ok(())
                 }
                 Document::Index(index) => self.children(&index.manifests, depth, attached).await,
+                Document::Schema1(manifest, _) => {
+                    for layer in &manifest.layers {
+                        self.unsized_blob(&layer.digest)?;
+                    }
+                    Ok(())
+                }
             }
         }
         .boxed()
@@ -181,7 +195,7 @@ impl<'a> Walk<'a> {
         let (src, limits) = (self.src, self.limits);
         let mut fetching = stream::iter(wanted)
             .map(|descriptor| async move {
-                let raw = child(src, &descriptor, limits.manifest_bytes).await?;
+                let raw = child(src, &descriptor, limits).await?;
                 Ok::<_, CopyError>((descriptor, raw))
             })
             .buffered(self.limits.parallel.max(1));
@@ -202,10 +216,11 @@ impl<'a> Walk<'a> {
         let Some(bytes) = bytes else {
             // Not served as a manifest, so it may be any kind of content
             // (image-index.md: an unknown media type is no error).
-            return self.part(Part { descriptor, data: None });
+            return self.part(Part { descriptor, data: None, sized: true });
         };
+        let signed = schema1::is_signed(Some(kind), &bytes);
         self.count_bytes(bytes.len())?;
-        if media_type::is_index(kind) || media_type::is_manifest(kind) {
+        if is_document(kind) {
             if media_type::is_index(kind) && depth >= self.limits.index_depth {
                 let max = self.limits.index_depth;
                 return Err(CopyError::Limit(format!("indexes nest deeper than {max}")));
@@ -216,12 +231,32 @@ impl<'a> Walk<'a> {
             }
             self.below(&document, depth + 1, attached).await?;
         }
+        // what is pushed goes by its own type, whatever the list calls it
+        let descriptor = match signed && media_type::is_schema_1(&descriptor.media_type) {
+            true => Descriptor {
+                media_type: media_type::DOCKER_SCHEMA_1_SIGNED.to_owned(),
+                ..descriptor
+            },
+            false => descriptor,
+        };
         self.manifests.push(Fetched { descriptor, bytes, tag: None, attached });
         Ok(())
     }
 
+    /// A layer of schema 1, whose size is measured when it is copied.
+    fn unsized_blob(&mut self, digest: &StatedDigest) -> Result<(), CopyError> {
+        let unknown = || CopyError::Unverifiable(digest.to_string());
+        let digest = digest.known().ok_or_else(unknown)?.clone();
+        if !self.sizes.contains_key(&digest) && self.unsized_blobs.insert(digest.clone()) {
+            let size = self.limits.unsized_layer_bytes;
+            let descriptor = Descriptor::new(media_type::DOCKER_SCHEMA_1_LAYER, digest, size);
+            self.blobs.push(Part { descriptor, data: None, sized: false });
+        }
+        self.check_count()
+    }
+
     fn blob(&mut self, link: &Link) -> Result<(), CopyError> {
-        self.part(Part { descriptor: known(link)?, data: link.data.clone() })
+        self.part(Part { descriptor: known(link)?, data: link.data.clone(), sized: true })
     }
 
     /// Notes a blob once, however many manifests share it.
@@ -242,7 +277,8 @@ impl<'a> Walk<'a> {
     async fn fetch(&self, digest: &Digest) -> Result<RawManifest, CopyError> {
         let target = Target::Digest(digest.clone());
         let raw = self.src.manifest(&target, self.limits.manifest_bytes).await?;
-        check_digest(self.src, digest, &raw.bytes)?;
+        let kind = raw.media_type.as_deref();
+        check_digest(self.src, digest, kind, &raw.bytes, self.limits)?;
         Ok(raw)
     }
 
@@ -252,13 +288,17 @@ impl<'a> Walk<'a> {
         let digest = match (target, &raw.claimed) {
             (Target::Digest(digest), _) => digest.clone(),
             (_, Some(claimed)) => claimed.digest.clone(),
-            (_, None) => Digest::sha256(&raw.bytes),
+            (_, None) => {
+                let (algorithm, kind) = (Algorithm::Sha256, raw.media_type.as_deref());
+                manifest_digest(algorithm, kind, &raw.bytes, self.limits)
+            }
         };
         if let Some(claimed) = raw.claimed.as_ref().filter(|c| c.digest == digest) {
             check_size(self.src, claimed, raw.bytes.len() as u64)?;
         }
-        check_digest(self.src, &digest, &raw.bytes)?;
-        let document = parse(&digest, &raw.bytes, raw.media_type.as_deref(), self.limits)?;
+        let kind = raw.media_type.as_deref();
+        check_digest(self.src, &digest, kind, &raw.bytes, self.limits)?;
+        let document = parse(&digest, &raw.bytes, kind, self.limits)?;
         Ok((fetched(&document, digest, raw.bytes), document))
     }
 
@@ -282,7 +322,7 @@ impl<'a> Walk<'a> {
 
     fn check_count(&self) -> Result<(), CopyError> {
         let max = self.limits.tree_nodes;
-        match self.seen.len() + self.sizes.len() > max {
+        match self.seen.len() + self.sizes.len() + self.unsized_blobs.len() > max {
             true => Err(CopyError::Limit(format!("the image has more than {max} parts"))),
             false => Ok(()),
         }
@@ -294,10 +334,9 @@ impl<'a> Walk<'a> {
 async fn child(
     src: &dyn Store,
     descriptor: &Descriptor,
-    max: u64,
+    limits: &Limits,
 ) -> Result<Option<Vec<u8>>, CopyError> {
-    let known = media_type::is_index(&descriptor.media_type)
-        || media_type::is_manifest(&descriptor.media_type);
+    let (known, max) = (is_document(&descriptor.media_type), limits.manifest_bytes);
     if descriptor.size > max {
         return match known {
             true => Err(CopyError::Limit(format!("manifest {} is too large", descriptor.digest))),
@@ -306,8 +345,14 @@ async fn child(
     }
     match src.manifest(&Target::Digest(descriptor.digest.clone()), max).await {
         Ok(raw) => {
-            check_size(src, descriptor, raw.bytes.len() as u64)?;
-            check_digest(src, &descriptor.digest, &raw.bytes)?;
+            let kind = Some(descriptor.media_type.as_str());
+            let size = raw.bytes.len() as u64;
+            // a list may state the size of a schema 1 without its signatures
+            let payload = schema1::payload(kind, &raw.bytes, limits);
+            if payload.is_ok_and(|payload| payload.len() as u64 != descriptor.size) {
+                check_size(src, descriptor, size)?;
+            }
+            check_digest(src, &descriptor.digest, kind, &raw.bytes, limits)?;
             Ok(Some(raw.bytes))
         }
         Err(StoreError::Absent { .. }) if known => Err(CopyError::Missing {
@@ -326,7 +371,19 @@ fn parse(
     limits: &Limits,
 ) -> Result<Document, CopyError> {
     let broken = |source: DocumentError| CopyError::Manifest { digest: digest.clone(), source };
-    Document::parse(bytes, expected, limits).map_err(broken)
+    let payload = schema1::payload(expected, bytes, limits).map_err(broken)?;
+    if schema1::is_signed(expected, bytes) {
+        let unsound = |reason: Reason| broken(DocumentError::Malformed(reason.to_string()));
+        libtrust::check(bytes, limits).map_err(unsound)?;
+        let kind = expected.filter(|kind| media_type::is_schema_1(kind));
+        let kind = kind.unwrap_or(media_type::DOCKER_SCHEMA_1_SIGNED);
+        return Document::parse(&payload, Some(kind), limits).map_err(broken);
+    }
+    Document::parse(&payload, expected, limits).map_err(broken)
+}
+
+fn is_document(kind: &str) -> bool {
+    media_type::is_index(kind) || media_type::is_manifest(kind) || media_type::is_schema_1(kind)
 }
 
 fn fetched(document: &Document, digest: Digest, bytes: Vec<u8>) -> Fetched {
@@ -354,8 +411,14 @@ fn wrong_size(src: &dyn Store, descriptor: &Descriptor, found: u64) -> CopyError
     }
 }
 
-fn check_digest(src: &dyn Store, digest: &Digest, bytes: &[u8]) -> Result<(), CopyError> {
-    let found = Digest::of(digest.algorithm(), bytes);
+fn check_digest(
+    src: &dyn Store,
+    digest: &Digest,
+    kind: Option<&str>,
+    bytes: &[u8],
+    limits: &Limits,
+) -> Result<(), CopyError> {
+    let found = manifest_digest(digest.algorithm(), kind, bytes, limits);
     match found == *digest {
         true => Ok(()),
         false => Err(CopyError::Mismatch {

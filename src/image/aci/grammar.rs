@@ -59,8 +59,16 @@ pub(super) fn is_variable(text: &str) -> bool {
 pub(super) fn is_platform(os: &str, arch: Option<&str>) -> bool {
     let arches: &[&str] = match os {
         "linux" => &[
-            "amd64", "i386", "aarch64", "aarch64_be", "armv6l", "armv7l", "armv7b", "ppc64",
-            "ppc64le", "s390x",
+            "amd64",
+            "i386",
+            "aarch64",
+            "aarch64_be",
+            "armv6l",
+            "armv7l",
+            "armv7b",
+            "ppc64",
+            "ppc64le",
+            "s390x",
         ],
         "freebsd" => &["amd64", "i386", "arm"],
         "darwin" => &["x86_64", "i386"],
@@ -89,9 +97,20 @@ mod tests {
         for good in ["0.8.11", "1.0.0-rc.1+build.5", "0.0.1", "1.0.0-0a", "10.20.30+001"] {
             assert!(is_version(good), "{good}");
         }
-        for bad in ["", "1", "1.0", "1.0.0.0", "01.0.0", "v1.0.0", "1.0.0-", "1.0.0-01", "1.0.0+",
-            "0.0.0", "1.0.0-a..b", "99999999999999999999.0.0"]
-        {
+        for bad in [
+            "",
+            "1",
+            "1.0",
+            "1.0.0.0",
+            "01.0.0",
+            "v1.0.0",
+            "1.0.0-",
+            "1.0.0-01",
+            "1.0.0+",
+            "0.0.0",
+            "1.0.0-a..b",
+            "99999999999999999999.0.0",
+        ] {
             assert!(!is_version(bad), "{bad}");
         }
     }

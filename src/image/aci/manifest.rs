@@ -10,11 +10,37 @@ use crate::image::json::Scan;
 /// Keys of a manifest that ocisign or an executor reads. The example in
 /// aci.md spells one of them in two ways.
 const KEYS: &[&str] = &[
-    "acKind", "acVersion", "name", "labels", "app", "annotations", "dependencies",
-    "pathWhitelist", "value", "exec", "eventHandlers", "user", "group", "supplementaryGIDs",
-    "supplementaryGids", "workingDirectory", "environment", "mountPoints", "ports", "isolators",
-    "userAnnotations", "userLabels", "path", "readOnly", "protocol", "port", "count",
-    "socketActivated", "imageName", "imageID", "size",
+    "acKind",
+    "acVersion",
+    "name",
+    "labels",
+    "app",
+    "annotations",
+    "dependencies",
+    "pathWhitelist",
+    "value",
+    "exec",
+    "eventHandlers",
+    "user",
+    "group",
+    "supplementaryGIDs",
+    "supplementaryGids",
+    "workingDirectory",
+    "environment",
+    "mountPoints",
+    "ports",
+    "isolators",
+    "userAnnotations",
+    "userLabels",
+    "path",
+    "readOnly",
+    "protocol",
+    "port",
+    "count",
+    "socketActivated",
+    "imageName",
+    "imageID",
+    "size",
 ];
 const MAPS: &[&str] = &["userAnnotations", "userLabels"];
 
@@ -166,7 +192,9 @@ fn one() -> u16 {
 }
 
 /// A value that may be left out, and is not `null`.
-fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(d: D) -> Result<Option<T>, D::Error> {
+fn present<'de, D: serde::Deserializer<'de>, T: Deserialize<'de>>(
+    d: D,
+) -> Result<Option<T>, D::Error> {
     T::deserialize(d).map(Some)
 }
 

@@ -25,8 +25,8 @@ pub use manifest::{AciManifest, App, Dependency, EventHandler, MountPoint, Pair,
 pub use name::{AciName, AciNameError};
 pub(in crate::image) use rules::AciRules;
 pub use tree::{AciTree, AciWant};
-use unpack::Unpack;
 pub use unpack::AciCompression;
+use unpack::Unpack;
 
 /// What reading an ACI to its end showed. Only an [`AciReader`] makes one.
 #[derive(Debug, Clone)]

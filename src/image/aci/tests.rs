@@ -164,8 +164,10 @@ fn nothing_stands_twice_or_below_what_is_no_directory() {
     refused(&with(&[(4, ("rootfs/etc", b'5', "", b""))]), "stands twice");
     refused(&with(&[(1, ("rootfs", b'5', "", b""))]), "stands twice");
     refused(&with(&[(5, ("rootfs/etc/b/x", b'0', "", b""))]), "below something");
-    refused(&with(&[(5, ("rootfs/x/y", b'0', "", b"")), (6, ("rootfs/x", b'2', "/", b""))]),
-        "is no directory");
+    refused(
+        &with(&[(5, ("rootfs/x/y", b'0', "", b"")), (6, ("rootfs/x", b'2', "/", b""))]),
+        "is no directory",
+    );
     assert_eq!(check(&with(&[(5, ("rootfs/x/y", b'0', "", b""))])).fault(), None);
 }
 
@@ -267,17 +269,23 @@ fn a_manifest_is_held_to_the_schema() {
         (r#","app":{"user":"0","group":"0","workingDirectory":"a"}"#, "workingDirectory"),
         (r#","app":{"user":"0","group":"0","environment":[{"name":"1","value":""}]}"#, "variable"),
         (r#","app":{"user":"0","group":"0","eventHandlers":[{"name":"x","exec":[]}]}"#, "none"),
-        (r#","app":{"user":"0","group":"0","ports":[{"name":"a","protocol":"tcp","port":0}]}"#,
-            "65535"),
-        (r#","app":{"user":"0","group":"0","ports":[{"name":"a","protocol":"tcp","port":65535,"count":2}]}"#,
-            "65535"),
+        (
+            r#","app":{"user":"0","group":"0","ports":[{"name":"a","protocol":"tcp","port":0}]}"#,
+            "65535",
+        ),
+        (
+            r#","app":{"user":"0","group":"0","ports":[{"name":"a","protocol":"tcp","port":65535,"count":2}]}"#,
+            "65535",
+        ),
         (r#","app":{"user":"0","group":"0","mountPoints":[{"name":"A","path":"/"}]}"#, "AC Name"),
     ] {
         fails(&of(rest), why);
     }
     let upper = id.to_uppercase();
-    fails(&of(&format!(r#","dependencies":[{{"imageName":"a","imageID":"sha512-{upper}"}}]"#)),
-        "image ID");
+    fails(
+        &of(&format!(r#","dependencies":[{{"imageName":"a","imageID":"sha512-{upper}"}}]"#)),
+        "image ID",
+    );
     let good = of(&format!(
         r#","dependencies":[{{"imageName":"a","imageID":"sha512-{id}","size":1}}],
         "app":{{"exec":["/x"],"user":"0","group":"0","supplementaryGids":[1],
@@ -330,6 +338,7 @@ fn dependencies_are_held_to_their_whole_id() {
     assert!(matches!(tree(&pinned("example.com/app", labels), Some((&base, 9))), S::Malformed(_)));
     let unpinned = app(r#"{"imageName":"example.com/app"}"#);
     assert!(matches!(tree(&unpinned, Some((&base, 9))), S::Unpinned(_)));
-    let short = app(&format!(r#"{{"imageName":"example.com/app","imageID":"sha512-{}"}}"#, &hex[..64]));
+    let short =
+        app(&format!(r#"{{"imageName":"example.com/app","imageID":"sha512-{}"}}"#, &hex[..64]));
     assert!(matches!(tree(&short, Some((&base, 9))), S::Unpinned(_)));
 }

@@ -193,10 +193,10 @@ impl<R> Lane<R> {
     fn check(&self, lanes: Lanes) -> LayerCheck {
         if self.taken > self.want.size {
             LayerCheck::long(&self.want)
-        } else if self.taken < self.want.size {
+        } else if self.want.exact && self.taken < self.want.size {
             LayerCheck::short(&self.want, self.taken)
         } else {
-            LayerCheck::hashed(&self.want, self.digest(lanes))
+            LayerCheck::hashed(&self.want, self.taken, self.digest(lanes))
         }
     }
 

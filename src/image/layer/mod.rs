@@ -29,6 +29,9 @@ pub(super) const CHUNK: usize = 256 << 10;
 pub struct LayerCheck {
     pub(super) digest: Digest,
     pub(super) size: u64,
+    pub(super) exact: bool,
+    /// How many bytes there were, as far as they were read.
+    pub(super) measured: u64,
     pub(super) read: Read,
     pub(super) found: Found,
 }
@@ -42,6 +45,8 @@ pub(super) enum Found {
     Mismatch(Digest),
     /// The size is another; the text says which.
     Size(String),
+    /// No size is stated, and there is more than is read.
+    Limit(String),
 }
 
 impl LayerCheck {
@@ -57,34 +62,47 @@ impl LayerCheck {
             Found::Verified(None | Some(Contents::Read { tar: None, .. })) => true,
             Found::Verified(Some(Contents::Read { tar: Some(_), .. } | Contents::Failed(_)))
             | Found::Mismatch(_)
-            | Found::Size(_) => false,
+            | Found::Size(_)
+            | Found::Limit(_) => false,
         }
     }
 
     /// Whether this is what hashing for `want` shows.
     pub fn answers(&self, want: &Want) -> bool {
-        (&self.digest, self.size, self.read) == (&want.digest, want.size, want.read)
+        (&self.digest, self.size, self.exact, self.read)
+            == (&want.digest, want.size, want.exact, want.read)
     }
 
     /// For hashers of this crate: the digest that bytes of the right size
     /// turned out to have.
-    pub(super) fn hashed(want: &Want, actual: Digest) -> Self {
+    pub(super) fn hashed(want: &Want, measured: u64, actual: Digest) -> Self {
         let found =
             if actual == want.digest { Found::Verified(None) } else { Found::Mismatch(actual) };
-        Self { digest: want.digest.clone(), size: want.size, read: want.read, found }
+        Self::new(want, measured, found)
+    }
+
+    fn new(want: &Want, measured: u64, found: Found) -> Self {
+        Self {
+            digest: want.digest.clone(),
+            size: want.size,
+            exact: want.exact,
+            measured,
+            read: want.read,
+            found,
+        }
     }
 
     /// For hashers of this crate: there were fewer bytes.
     pub(super) fn short(want: &Want, got: u64) -> Self {
-        let found = Found::Size(format!("{got} bytes instead of {}", want.size));
-        Self { digest: want.digest.clone(), size: want.size, read: want.read, found }
+        Self::new(want, got, Found::Size(format!("{got} bytes instead of {}", want.size)))
     }
 
     /// For hashers of this crate: there were more bytes; who hashes stops
     /// reading there.
     pub(super) fn long(want: &Want) -> Self {
-        let found = Found::Size(format!("more than {} bytes", want.size));
-        Self { digest: want.digest.clone(), size: want.size, read: want.read, found }
+        let text = format!("more than {} bytes", want.size);
+        let found = if want.exact { Found::Size(text) } else { Found::Limit(text) };
+        Self::new(want, want.size, found)
     }
 }
 
@@ -137,10 +155,10 @@ impl LayerHasher {
         if self.too_long {
             return LayerCheck::long(&self.want);
         }
-        if self.taken < self.want.size {
+        if self.want.exact && self.taken < self.want.size {
             return LayerCheck::short(&self.want, self.taken);
         }
-        let mut check = LayerCheck::hashed(&self.want, self.hasher.finish());
+        let mut check = LayerCheck::hashed(&self.want, self.taken, self.hasher.finish());
         if let (Found::Verified(contents), Some(unpack)) = (&mut check.found, self.unpack) {
             *contents = Some(unpack.finish());
         }

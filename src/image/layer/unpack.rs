@@ -170,7 +170,12 @@ impl Zstd {
         Some(Self { decoder, whole: false })
     }
 
-    fn update(&mut self, mut input: &[u8], out: &mut [u8], sink: &mut Sink<LayerRules>) -> Result<(), Fault> {
+    fn update(
+        &mut self,
+        mut input: &[u8],
+        out: &mut [u8],
+        sink: &mut Sink<LayerRules>,
+    ) -> Result<(), Fault> {
         loop {
             let step = self.decoder.run_on_buffers(input, out).map_err(|e| zstd_fault(&e))?;
             if step.bytes_read > 0 || step.bytes_written > 0 {

@@ -75,6 +75,7 @@ impl ImageTree {
             shape: Shape { depth, nodes },
             root: Descriptor::new(media_type, digest, size),
             documents: BTreeMap::new(),
+            signed: BTreeMap::new(),
         }
     }
 }

@@ -4,14 +4,23 @@ use std::collections::BTreeMap;
 
 use super::{Root, TreeBuilder};
 use crate::image::want::{Read, Want};
-use crate::image::{Digest, Node, NodeKind, NodeState, StatedDigest, media_type};
+use crate::image::{Digest, Node, NodeKind, NodeState, StatedDigest, media_type, schema1};
 
 /// What identifies a fetch.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Key {
     pub(super) digest: Digest,
+    /// The size that is stated, or the most that is read.
     pub(super) size: u64,
+    pub(super) exact: bool,
     pub(super) read: Read,
+}
+
+impl Key {
+    /// The first of the keys of this digest, in their order.
+    pub(super) fn first(digest: &Digest) -> Self {
+        Self { digest: digest.clone(), size: 0, exact: false, read: Read::Blob }
+    }
 }
 
 /// Why content did not come.
@@ -39,6 +48,8 @@ pub(super) struct Sprout {
     pub(super) diff_id: Option<StatedDigest>,
     /// For a layer: whether it waits for its config before its content.
     pub(super) held: bool,
+    /// Whether its parent states its size.
+    pub(super) sized: bool,
 }
 
 impl Sprout {
@@ -51,12 +62,18 @@ impl Sprout {
             data: None,
             diff_id: None,
             held: false,
+            sized: true,
         }
     }
 }
 
 /// A node of which nothing but the descriptor is known.
-pub(in crate::image) fn bare(kind: NodeKind, digest: String, size: u64, media_type: String) -> Node {
+pub(in crate::image) fn bare(
+    kind: NodeKind,
+    digest: String,
+    size: u64,
+    media_type: String,
+) -> Node {
     Node {
         digest,
         size,
@@ -79,16 +96,14 @@ pub(super) fn mismatch(actual: &Digest) -> NodeState {
     NodeState::Mismatch(format!("the bytes are {actual}"))
 }
 
-/// Media types under which servers give documents whose type they do not
-/// know; they say nothing.
-fn says_nothing(kind: &str) -> bool {
-    matches!(kind, "" | "application/json" | "application/octet-stream" | "text/plain")
-}
-
 impl TreeBuilder {
     /// Places the root, whose bytes are here already.
     pub(super) fn plant(&mut self, root: Root, actual: Digest) {
-        let claimed = root.media_type.filter(|kind| !says_nothing(kind));
+        let signed = schema1::is_signed(root.media_type.as_deref(), &root.bytes);
+        let claimed = match signed {
+            true => Some(media_type::DOCKER_SCHEMA_1_SIGNED.to_owned()),
+            false => root.media_type.filter(|kind| !media_type::says_nothing(kind)),
+        };
         let kind = match claimed.as_deref() {
             Some(kind) if media_type::is_index(kind) => NodeKind::Index,
             _ => NodeKind::Manifest,
@@ -108,10 +123,18 @@ impl TreeBuilder {
             let text = format!("{size} bytes instead of {stated}");
             return self.set(0, NodeState::SizeMismatch(text));
         }
+        let payload = match schema1::payload(claimed.as_deref(), &root.bytes, &self.limits) {
+            Ok(payload) => payload.into_owned(),
+            Err(error) => return self.set(0, error.into()),
+        };
         if actual != digest {
             return self.set(0, mismatch(&actual));
         }
-        self.documents.insert(digest.clone(), root.bytes.into());
+        if signed {
+            self.budget = self.budget.saturating_sub(size);
+            self.signed.insert(digest.clone(), root.bytes.into());
+        }
+        self.documents.insert(digest.clone(), payload.into());
         self.hashed.insert(digest.clone(), size);
         self.take_document(0, &digest, claimed.as_deref());
         self.drain();
@@ -130,7 +153,11 @@ impl TreeBuilder {
     fn key(&self, at: usize) -> Option<Key> {
         let sprout = self.sprouts.get(at)?;
         let digest = sprout.node.digest.parse().ok()?;
-        Some(Key { digest, size: sprout.node.size, read: sprout.read? })
+        let (size, exact) = match sprout.sized {
+            true => (sprout.node.size, true),
+            false => (self.limits.unsized_layer_bytes, false),
+        };
+        Some(Key { digest, size, exact, read: sprout.read? })
     }
 
     /// Whether it is known how this fetch ends.
@@ -140,7 +167,7 @@ impl TreeBuilder {
         }
         match self.hashed.get(&key.digest) {
             None => false,
-            Some(size) if *size != key.size => true,
+            Some(size) if key.exact && *size != key.size => true,
             Some(_) => match key.read {
                 Read::Blob => true,
                 Read::Document => self.documents.contains_key(&key.digest),
@@ -152,8 +179,7 @@ impl TreeBuilder {
     /// Applies news about a digest to all that wait for it, and to whatever
     /// grows from that.
     pub(super) fn settle(&mut self, digest: &Digest) {
-        let first = Key { digest: digest.clone(), size: 0, read: Read::Blob };
-        let of_digest = self.waiting.range(first..).map(|(key, _)| key);
+        let of_digest = self.waiting.range(Key::first(digest)..).map(|(key, _)| key);
         let here: Vec<Key> = of_digest
             .take_while(|key| key.digest == *digest)
             .filter(|key| self.is_here(key))
@@ -175,8 +201,12 @@ impl TreeBuilder {
 
     /// Applies what is known of its content to a node.
     fn take(&mut self, at: usize, key: &Key) {
+        let measured = self.hashed.get(&key.digest).copied();
+        if let (false, Some(size), Some(sprout)) = (key.exact, measured, self.sprouts.get_mut(at)) {
+            sprout.node.size = size;
+        }
         match self.hashed.get(&key.digest) {
-            Some(size) if *size != key.size => {
+            Some(size) if key.exact && *size != key.size => {
                 let text = format!("{size} bytes instead of {}", key.size);
                 return self.set(at, NodeState::SizeMismatch(text));
             }
@@ -187,7 +217,7 @@ impl TreeBuilder {
         }
         if let Some(document) = self.documents.get(&key.digest)
             && key.read == Read::Document
-            && document.len() as u64 == key.size
+            && (document.len() as u64 == key.size || self.signed.contains_key(&key.digest))
         {
             return self.take_content(at, key);
         }
@@ -219,7 +249,7 @@ impl TreeBuilder {
 
     /// The content that a descriptor of a waiting node carries itself.
     pub(super) fn embedded(&mut self, want: &Want) -> Option<Vec<u8>> {
-        let first = Key { digest: want.digest.clone(), size: want.size, read: Read::Blob };
+        let first = Key { size: want.size, ..Key::first(&want.digest) };
         let keys = self.waiting.range(first..);
         let nodes = keys
             .take_while(|(key, _)| key.digest == want.digest && key.size == want.size)

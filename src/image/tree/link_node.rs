@@ -1,11 +1,12 @@
 //! From a descriptor to a node: what must be wrong with it, or can be known
 //! of it, before any content is read.
 
+use std::collections::BTreeMap;
+
 use super::TreeBuilder;
 use super::grow::{Sprout, bare};
-use crate::image::manifest::is_schema_1;
-use crate::image::want::Read;
-use crate::image::{Depth, Digest, Link, NodeKind, NodeState, StatedDigest, media_type};
+use crate::image::want::{Compression, Read};
+use crate::image::{Algorithm, Depth, Digest, Link, NodeKind, NodeState, StatedDigest, media_type};
 
 impl TreeBuilder {
     /// Appends a child; says where. It does not wait for content yet.
@@ -37,6 +38,30 @@ impl TreeBuilder {
         at
     }
 
+    /// Appends a layer whose parent states no size.
+    pub(super) fn append_unsized(&mut self, parent: usize, digest: StatedDigest) -> usize {
+        let link = Link {
+            media_type: media_type::DOCKER_SCHEMA_1_LAYER.to_owned(),
+            digest,
+            size: 0,
+            artifact_type: None,
+            annotations: BTreeMap::new(),
+            platform: None,
+            urls: Vec::new(),
+            data: None,
+        };
+        let at = self.append(parent, NodeKind::Layer, link);
+        if let Some(sprout) = self.sprouts.get_mut(at) {
+            sprout.sized = false;
+            // there are no diff ids to hold it against: its tar is walked, and
+            // what it decompresses to is told
+            if sprout.read.is_some() && self.depth == Depth::Contents {
+                sprout.read = Some(Read::Contents(Compression::Gzip, Algorithm::Sha256));
+            }
+        }
+        at
+    }
+
     /// Why a node need not be read to be refused.
     fn refuse(&self, sprout: &Sprout, digest: &StatedDigest) -> Option<NodeState> {
         let node = &sprout.node;
@@ -44,9 +69,6 @@ impl TreeBuilder {
             let algorithm = text.split(':').next().unwrap_or_default();
             let algorithm: String = algorithm.chars().take(64).collect();
             return Some(NodeState::Unverifiable(format!("algorithm `{algorithm}`")));
-        }
-        if is_schema_1(&node.media_type) {
-            return Some(NodeState::Malformed("schema 1 is not read yet".to_owned()));
         }
         if node.kind == NodeKind::Index && sprout.indexes > self.limits.index_depth {
             let text = format!("indexes nest deeper than {}", self.limits.index_depth);

@@ -17,7 +17,7 @@ pub(in crate::image) use grow::bare;
 
 use super::layer::LayerCheck;
 use super::want::{Read, Want};
-use super::{Depth, Descriptor, Digest, Limits, NodeState, Shape};
+use super::{Algorithm, Depth, Descriptor, Digest, Limits, NodeState, Shape, media_type, schema1};
 use grow::{Failure, Key, Sprout};
 
 /// An image's tree, each node with what recomputing it showed.
@@ -29,6 +29,7 @@ pub struct ImageTree {
     shape: Shape,
     root: Descriptor,
     documents: BTreeMap<Digest, Arc<[u8]>>,
+    signed: BTreeMap<Digest, Arc<[u8]>>,
 }
 
 impl ImageTree {
@@ -43,9 +44,31 @@ impl ImageTree {
         &self.root
     }
 
-    /// The bytes of a manifest, index or image config that has this digest.
+    /// The bytes of a manifest, index or image config that has this digest:
+    /// of a signed schema 1 the payload.
     pub fn document(&self, digest: &Digest) -> Option<&[u8]> {
         self.documents.get(digest).map(AsRef::as_ref)
+    }
+
+    /// The signed manifests of schema 1 by their digests, as they came, with
+    /// their signatures; none of these is checked here.
+    pub fn signed(&self) -> impl Iterator<Item = (&Digest, &[u8])> {
+        self.signed.iter().map(|(digest, bytes)| (digest, bytes.as_ref()))
+    }
+
+    /// Says of a manifest what its digest does not show: notes, or that its
+    /// signatures break their format's rules. It can only get worse.
+    pub fn judge(&mut self, digest: &Digest, judged: Result<Vec<String>, String>) {
+        let digest = digest.to_string();
+        for node in self.shape.nodes.iter_mut().filter(|n| n.digest == digest) {
+            match &judged {
+                Ok(notes) => node.warnings.extend(notes.iter().cloned()),
+                Err(why) if node.state == NodeState::Verified => {
+                    node.state = NodeState::Malformed(why.clone());
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// Whether every node down to the depth is what its digest says.
@@ -95,6 +118,8 @@ pub struct TreeBuilder {
     failures: BTreeMap<(Digest, u64), Failure>,
     contents: BTreeMap<Key, super::layer::Contents>,
     documents: BTreeMap<Digest, Arc<[u8]>>,
+    /// Signed manifests of schema 1, whose payload is the document.
+    signed: BTreeMap<Digest, Arc<[u8]>>,
     /// What is left of the memory for documents, in bytes.
     budget: u64,
 }
@@ -102,10 +127,9 @@ pub struct TreeBuilder {
 impl TreeBuilder {
     /// Begins with the root. `depth` says how far down content is wanted.
     pub fn new(root: Root, depth: Depth, limits: &Limits) -> Self {
-        let actual = match &root.digest {
-            Some(expected) => Digest::of(expected.algorithm(), &root.bytes),
-            None => Digest::sha256(&root.bytes),
-        };
+        let algorithm = root.digest.as_ref().map_or(Algorithm::Sha256, Digest::algorithm);
+        let kind = root.media_type.as_deref();
+        let actual = schema1::manifest_digest(algorithm, kind, &root.bytes, limits);
         let digest = root.digest.clone().unwrap_or_else(|| actual.clone());
         let media_type = root.media_type.clone().unwrap_or_default();
         let mut builder = Self {
@@ -119,6 +143,7 @@ impl TreeBuilder {
             failures: BTreeMap::new(),
             contents: BTreeMap::new(),
             documents: BTreeMap::new(),
+            signed: BTreeMap::new(),
             budget: limits.tree_json_bytes,
         };
         builder.plant(root, actual);
@@ -132,7 +157,9 @@ impl TreeBuilder {
             let from = Key { read: Read::Blob, ..key.clone() };
             self.waiting
                 .range(from..)
-                .take_while(|(other, _)| other.digest == key.digest && other.size == key.size)
+                .take_while(|(other, _)| {
+                    (&other.digest, other.size, other.exact) == (&key.digest, key.size, key.exact)
+                })
                 .any(|(other, _)| other.read != Read::Blob)
         };
         let wanted =
@@ -145,6 +172,7 @@ impl TreeBuilder {
         Some(Want {
             digest: key.digest.clone(),
             size: key.size,
+            exact: key.exact,
             kind: node.kind,
             media_type: node.media_type.clone(),
             urls: node.urls.clone(),
@@ -154,13 +182,26 @@ impl TreeBuilder {
 
     /// Gives the content of a [`Read::Document`] want, which is hashed here.
     /// At most one byte more than the want's size need be read.
+    ///
+    /// Of a signed schema 1 the digest is that of the payload, and the size
+    /// that a list states may be that of either: two forms of one manifest.
     pub fn supply(&mut self, want: &Want, bytes: &[u8]) {
+        let kind = Some(want.media_type.as_str()).filter(|kind| media_type::is_schema_1(kind));
+        let signed = kind.is_some_and(|_| schema1::is_signed(kind, bytes));
+        let payload = match kind {
+            Some(kind) => schema1::payload(Some(kind), bytes, &self.limits),
+            None => Ok(bytes.into()),
+        };
+        let payload = match payload {
+            Ok(payload) => payload,
+            Err(error) => return self.fail(want, Failure::State(error.into())),
+        };
         let size = bytes.len() as u64;
-        if size != want.size {
+        if size != want.size && payload.len() as u64 != want.size {
             let text = format!("{size} bytes instead of {}", want.size);
             return self.fail(want, Failure::State(NodeState::SizeMismatch(text)));
         }
-        let actual = Digest::of(want.digest.algorithm(), bytes);
+        let actual = Digest::of(want.digest.algorithm(), &payload);
         if actual != want.digest {
             return self.fail(want, Failure::State(grow::mismatch(&actual)));
         }
@@ -168,25 +209,32 @@ impl TreeBuilder {
             let text = "documents take more memory than the limit".to_owned();
             return self.fail(want, Failure::State(NodeState::LimitExceeded(text)));
         }
-        self.documents.insert(want.digest.clone(), bytes.into());
-        self.hashed.insert(want.digest.clone(), size);
+        if signed {
+            // what is signed is small where the signatures are many
+            self.budget -= size;
+            self.signed.insert(want.digest.clone(), bytes.into());
+        }
+        self.documents.insert(want.digest.clone(), payload.as_ref().into());
+        self.hashed.insert(want.digest.clone(), want.size);
         self.settle(&want.digest);
     }
 
     /// Gives what hashing a [`Read::Blob`] or [`Read::Contents`] want showed.
     pub fn supply_layer(&mut self, check: LayerCheck) {
         use super::layer::Found;
-        let LayerCheck { digest, size, read, found } = check;
+        let LayerCheck { digest, size, exact, measured, read, found } = check;
         let state = match found {
             Found::Verified(contents) => {
-                self.hashed.insert(digest.clone(), size);
+                self.hashed.insert(digest.clone(), measured);
                 if let Some(contents) = contents {
-                    self.contents.insert(Key { digest: digest.clone(), size, read }, contents);
+                    self.contents
+                        .insert(Key { digest: digest.clone(), size, exact, read }, contents);
                 }
                 return self.settle(&digest);
             }
             Found::Mismatch(actual) => grow::mismatch(&actual),
             Found::Size(text) => NodeState::SizeMismatch(text),
+            Found::Limit(text) => NodeState::LimitExceeded(text),
         };
         self.failures.insert((digest.clone(), size), Failure::State(state));
         self.settle(&digest);
@@ -209,7 +257,13 @@ impl TreeBuilder {
     /// Says that there are more bytes than the want's size.
     pub fn too_long(&mut self, want: &Want) {
         let text = format!("more than {} bytes", want.size);
-        self.fail(want, Failure::State(NodeState::SizeMismatch(text)));
+        self.fail(
+            want,
+            Failure::State(match want.exact {
+                true => NodeState::SizeMismatch(text),
+                false => NodeState::LimitExceeded(text),
+            }),
+        );
     }
 
     /// Says that a bound was reached before the content was read whole.
@@ -236,6 +290,6 @@ impl TreeBuilder {
             self.root.media_type.clone_from(&root.media_type);
         }
         let shape = Shape { depth: self.depth, nodes };
-        ImageTree { shape, root: self.root, documents: self.documents }
+        ImageTree { shape, root: self.root, documents: self.documents, signed: self.signed }
     }
 }

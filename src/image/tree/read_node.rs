@@ -6,7 +6,7 @@ use crate::image::layer::{Contents, Fault};
 use crate::image::want::{Compression, Read};
 use crate::image::{
     Depth, Digest, Document, DocumentError, ImageConfig, Index, Manifest, NodeKind, NodeState,
-    StatedDigest, media_type,
+    Platform, Schema1, StatedDigest, media_type,
 };
 
 /// Memory that one value or key of a document takes at most, on average.
@@ -43,6 +43,7 @@ impl TreeBuilder {
         match document {
             Document::Index(index) => self.take_index(at, index),
             Document::Manifest(manifest) => self.take_manifest(at, manifest),
+            Document::Schema1(manifest, _) => self.take_schema_1(at, manifest),
         }
     }
 
@@ -59,7 +60,9 @@ impl TreeBuilder {
         for link in index.manifests {
             let kind = match link.media_type.as_str() {
                 kind if media_type::is_index(kind) => NodeKind::Index,
-                kind if media_type::is_manifest(kind) => NodeKind::Manifest,
+                kind if media_type::is_manifest(kind) || media_type::is_schema_1(kind) => {
+                    NodeKind::Manifest
+                }
                 _ => NodeKind::Opaque,
             };
             let child = self.append(at, kind, link);
@@ -97,6 +100,25 @@ impl TreeBuilder {
         self.await_content(config);
     }
 
+    /// Schema 1 has no config and no diff ids, and says no sizes.
+    fn take_schema_1(&mut self, at: usize, manifest: Schema1) {
+        let Some(sprout) = self.sprouts.get_mut(at) else { return };
+        sprout.node.kind = NodeKind::Manifest;
+        sprout.node.warnings.extend(manifest.warnings);
+        let (name, tag) = (&manifest.name, &manifest.tag);
+        let name: String = format!("{name}:{tag}").chars().take(160).collect();
+        sprout.node.warnings.push(format!("it calls itself `{name}`, which nobody checks"));
+        if !self.has_room(at, manifest.layers.len()) {
+            return;
+        }
+        self.set(at, NodeState::Verified);
+        self.take_platform(at, &manifest.platform, "its history");
+        for layer in manifest.layers {
+            let child = self.append_unsized(at, layer.digest);
+            self.await_content(child);
+        }
+    }
+
     /// Whether `more` nodes may be added; else says so at the node.
     fn has_room(&mut self, at: usize, more: usize) -> bool {
         if self.sprouts.len().saturating_add(more) <= self.limits.tree_nodes {
@@ -117,7 +139,7 @@ impl TreeBuilder {
             Err(error) => return self.set(at, error.into()),
         };
         self.keep_json(at, &bytes);
-        self.take_platform(parent, &config);
+        self.take_platform(parent, &config.platform, "the config");
         let layers = self.layers(parent).len();
         match config.check_counts(layers) {
             Ok(()) => {
@@ -128,9 +150,8 @@ impl TreeBuilder {
         }
     }
 
-    fn take_platform(&mut self, manifest: usize, config: &ImageConfig) {
+    fn take_platform(&mut self, manifest: usize, platform: &Platform, whose: &str) {
         let Some(sprout) = self.sprouts.get_mut(manifest) else { return };
-        let platform = config.platform.clone();
         if let Some(declared) = &sprout.node.declared_platform {
             let variant = match (&declared.variant, &platform.variant) {
                 (Some(a), Some(b)) => a == b,
@@ -138,11 +159,11 @@ impl TreeBuilder {
             };
             let same = declared.os == platform.os && declared.architecture == platform.architecture;
             if !same || !variant {
-                let text = format!("the index says platform {declared}, the config {platform}");
+                let text = format!("the index says platform {declared}, {whose} {platform}");
                 sprout.node.warnings.push(text);
             }
         }
-        sprout.node.platform = Some(platform);
+        sprout.node.platform = Some(platform.clone());
     }
 
     /// Lets the held layers of a manifest go on, with their diff ids if the

@@ -46,16 +46,11 @@ impl Tally<'_, '_> {
     }
 
     pub(super) fn is_by(&self, facts: &Facts, signer: &str) -> Result<(), Miss> {
-        let key = facts.signer.key();
-        if self.context.policy.keys(signer).iter().any(|linked| linked.id == *key) {
+        let is_by = |name: &str| self.context.policy.is_by(name, &facts.signer);
+        if is_by(signer) {
             return Ok(());
         }
-        let owner = self
-            .context
-            .document()
-            .signers
-            .keys()
-            .find(|name| self.context.policy.keys(name).iter().any(|linked| linked.id == *key));
+        let owner = self.context.document().signers.keys().find(|name| is_by(name));
         Err(Miss::Signer(match owner {
             Some(owner) => format!("it is by `{owner}`, whom this check does not name"),
             None => "it is by a key of no signer of the policy".to_owned(),
@@ -79,6 +74,8 @@ impl Tally<'_, '_> {
         for revocation in &self.context.document().revoked {
             let what = match &revocation.what {
                 Revoked::Key(key) if key == facts.signer.key() => "its key",
+                // who vouches for the key is no longer trusted
+                Revoked::Key(key) if Some(key) == facts.signer.primary() => "its primary key",
                 Revoked::Signer(name) if name == signer => "its signer",
                 Revoked::Key(_)
                 | Revoked::Signer(_)

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use crate::image::{Depth, Node, NodeKind};
+use crate::image::{Depth, Node, NodeKind, NodeState, media_type};
 use crate::policy::ImageCheck;
 use crate::policy::glob::Glob;
 use crate::policy::schema::Schema;
@@ -102,6 +102,12 @@ fn manifest(tree: &Tree<'_>, ask: &ImageCheck, at: usize, node: &Node) -> Vec<St
     if node.artifact_type.is_none() && ask.artifact_types.is_some() {
         findings.push(format!("{} has no artifact type", named(node)));
     }
+    // schema 1 has its config in its history, where no check looks
+    if media_type::is_schema_1(&node.media_type)
+        && (ask.config_types.is_some() || ask.config.is_some())
+    {
+        findings.push(format!("{} is of schema 1 and has no config to look at", named(node)));
+    }
     let layers =
         tree.children(at).filter(|(_, child)| child.kind == NodeKind::Layer).count() as u64;
     if layers == 0 && ask.layer_types.is_some() && !ask.allow_empty {
@@ -113,6 +119,9 @@ fn manifest(tree: &Tree<'_>, ask: &ImageCheck, at: usize, node: &Node) -> Vec<St
     let below = tree.children(at).map(|(_, child)| child.size);
     let bytes = below.fold(node.size, u64::saturating_add);
     findings.extend(too_large(ask, node, bytes));
+    if ask.max_image_bytes.is_some() && tree.children(at).any(|(_, child)| unknown_size(child)) {
+        findings.push(format!("{} does not say how large its layers are", named(node)));
+    }
     findings.extend(schema(&ask.manifest, node, node.json.as_ref()));
     findings
 }
@@ -120,6 +129,11 @@ fn manifest(tree: &Tree<'_>, ask: &ImageCheck, at: usize, node: &Node) -> Vec<St
 fn too_large(ask: &ImageCheck, node: &Node, bytes: u64) -> Option<String> {
     let most = ask.max_image_bytes?;
     (bytes > most).then(|| format!("the image of {} has {bytes} bytes", named(node)))
+}
+
+/// Whether the size is one that nobody states or measured.
+fn unknown_size(node: &Node) -> bool {
+    node.media_type == media_type::DOCKER_SCHEMA_1_LAYER && node.state != NodeState::Verified
 }
 
 fn config(ask: &ImageCheck, node: &Node) -> Vec<String> {
@@ -134,6 +148,9 @@ fn config(ask: &ImageCheck, node: &Node) -> Vec<String> {
 fn layer(context: &Context<'_>, ask: &ImageCheck, node: &Node) -> Vec<String> {
     let mut findings = Vec::new();
     findings.extend(not_in(&ask.layer_types, "layerTypes", node));
+    if ask.max_layer_bytes.is_some() && unknown_size(node) {
+        findings.push(format!("{} states no size and was not read", named(node)));
+    }
     if ask.max_layer_bytes.is_some_and(|most| node.size > most) {
         findings.push(format!("{} has {} bytes", named(node), node.size));
     }

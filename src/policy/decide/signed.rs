@@ -154,6 +154,7 @@ impl<'c, 'a> Tally<'c, 'a> {
             format: facts.format,
             signer: self.ask.by.get(signer)?.clone(),
             key: facts.signer.key().clone(),
+            fingerprint: facts.signer.fingerprint().map(str::to_owned),
             node: self.context.tree.node(at)?.digest.parse().ok()?,
         })
     }
@@ -216,6 +217,7 @@ impl<'c, 'a> Tally<'c, 'a> {
                 item: facts.item.clone(),
                 format: facts.format,
                 key: facts.signer.key().clone(),
+                fingerprint: facts.signer.fingerprint().map(str::to_owned),
                 reason: miss.into_text(),
             });
         }

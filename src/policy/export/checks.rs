@@ -8,7 +8,7 @@ use super::clauses::{Identity, Requirement, TooLarge, either};
 use super::{Remark, Unsaid};
 use crate::evidence::{Format, KeyId};
 use crate::policy::{
-    Action, Check, CheckKind, Document, Policy, ReferenceRule, Revoked, Rule, Signed,
+    Action, Check, CheckKind, Document, Policy, ReferenceRule, Revoked, Rule, Signed, SignerDecl,
 };
 
 /// Prefix of a mirror, and what stands in its place in signed names.
@@ -116,6 +116,17 @@ impl<'a> Reading<'a> {
         if ask.formats.as_ref().is_some_and(|formats| !formats.contains(&Format::Cosign)) {
             let why = "policy.json reads signatures in the older cosign format alone; add \
                        `cosign` to `formats`";
+            self.cannot(about, why);
+            sayable = false;
+        }
+        let is_pgp = |name: &&String| {
+            matches!(self.policy.document().signers.get(*name), Some(SignerDecl::Pgp(_)))
+        };
+        if let Some(name) = ask.by.iter().find(is_pgp) {
+            let why = format!(
+                "`{name}` signs with OpenPGP, whose keys are not exported; give podman a \
+                 `signedBy` entry by hand, or name a signer with `keys`"
+            );
             self.cannot(about, why);
             sayable = false;
         }

@@ -47,11 +47,11 @@ fn missing(policy: &Policy, lints: &mut Vec<Lint>) {
         }
     }
     for (name, signer) in &document.signers {
-        for (i, key) in signer.keys.iter().enumerate() {
-            if let Blob::File { path, sha256: None } = &key.source {
+        for (place, source) in signer.sources() {
+            if let Blob::File { path, sha256: None } = source {
                 let message =
                     format!("whoever can write `{path}` can replace the key; add its `sha256`");
-                lints.push(Lint::new("sha256", format!("/signers/{name}/keys/{i}"), message));
+                lints.push(Lint::new("sha256", format!("/signers/{name}/{place}"), message));
             }
         }
     }

@@ -2,14 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::grammar::{KEY, POLICY, REVOCATION, SIGNER};
+use super::grammar::{KEY, KEYRING, Kind, PGP, POLICY, REVOCATION, SIGNER};
 use super::problem::Code;
 use super::reader::{Reader, short};
 use super::{exceptions, rules, scopes, unsigned};
 use crate::evidence::KeyId;
 use crate::image::{Algorithm, Digest};
 use crate::policy::json::{Json, Member};
-use crate::policy::model::{Blob, Document, KeyDecl, Revocation, Revoked, SignerDecl};
+use crate::policy::model::{Blob, Document, KeyDecl, PgpDecl, Revocation, Revoked, SignerDecl};
 use crate::policy::schema::Schemas;
 use crate::policy::scope::{Scope, ScopeError};
 
@@ -100,24 +100,65 @@ fn signers(reader: &mut Reader, node: &Json) -> BTreeMap<String, SignerDecl> {
     let mut signers = BTreeMap::new();
     for member in reader.map(node).unwrap_or_default() {
         let name = reader.key_name(member);
-        let keys = signer(reader, &member.value);
+        let declared = signer(reader, &member.value);
         if let Some(name) = name {
-            signers.insert(name, SignerDecl { keys });
+            signers.insert(name, declared);
         }
     }
     signers
 }
 
-fn signer(reader: &mut Reader, node: &Json) -> Vec<KeyDecl> {
+/// A signer of exactly one kind. One with a problem has no keys.
+fn signer(reader: &mut Reader, node: &Json) -> SignerDecl {
+    let nobody = || SignerDecl::Keys(Vec::new());
     let before = reader.problems.len();
-    let Some(_) = reader.fields(node, &SIGNER) else { return Vec::new() };
-    // a signer of a kind that comes later has its problem already
-    let list = match node.get("keys") {
-        None if reader.problems.len() > before => return Vec::new(),
-        None => reader.required(node, "keys"),
-        found => found,
+    if reader.fields(node, &SIGNER).is_none() {
+        return nobody();
+    }
+    match (node.get("keys"), node.get("pgp")) {
+        (Some(list), None) => SignerDecl::Keys(keys(reader, list)),
+        (None, Some(node)) => pgp(reader, node).map_or_else(nobody, SignerDecl::Pgp),
+        (Some(_), Some(pgp)) => {
+            let help = "declare two signers; each is a principal of its own";
+            reader.bad(Code::Conflict, pgp, "a signer is of one kind: `keys` or `pgp`", help);
+            nobody()
+        }
+        // a signer of a kind that comes later has its problem already
+        (None, None) if reader.problems.len() > before => nobody(),
+        (None, None) => {
+            reader.required(node, "keys");
+            nobody()
+        }
+    }
+}
+
+fn pgp(reader: &mut Reader, node: &Json) -> Option<PgpDecl> {
+    reader.fields(node, &PGP)?;
+    let keyring = reader.required(node, "keyring").and_then(|n| blob(reader, n, &KEYRING));
+    let fingerprint = match node.get("fingerprint") {
+        Some(node) => Some(fingerprint(reader, node)?),
+        None => None,
     };
-    let Some(list) = list.and_then(|n| reader.list(n)) else { return Vec::new() };
+    Some(PgpDecl { keyring: keyring?, fingerprint })
+}
+
+/// All of it: a part, or a key id, can be made to fit another key.
+fn fingerprint(reader: &mut Reader, node: &Json) -> Option<String> {
+    let text = reader.string(node)?;
+    let plain: String = text.chars().filter(|c| *c != ' ').collect();
+    let hex = plain.bytes().all(|b| b.is_ascii_hexdigit());
+    if hex && (plain.len() == 40 || plain.len() == 64) {
+        return Some(plain.to_ascii_lowercase());
+    }
+    reader.value(
+        node,
+        "this is no fingerprint".to_owned(),
+        "write all of it, 40 or 64 hex digits; `gpg --fingerprint` shows it",
+    )
+}
+
+fn keys(reader: &mut Reader, node: &Json) -> Vec<KeyDecl> {
+    let Some(list) = reader.list(node) else { return Vec::new() };
     let mut keys = Vec::new();
     let mut seen = BTreeSet::new();
     for item in list {
@@ -132,10 +173,16 @@ fn signer(reader: &mut Reader, node: &Json) -> Vec<KeyDecl> {
 }
 
 fn key(reader: &mut Reader, node: &Json) -> Option<KeyDecl> {
-    reader.fields(node, &KEY)?;
+    let source = blob(reader, node, &KEY)?;
     let until = node.get("until").and_then(|n| reader.time(n));
+    Some(KeyDecl { source, until })
+}
+
+/// `pem`, or `file` and what its content must hash to.
+fn blob(reader: &mut Reader, node: &Json, kind: &'static Kind) -> Option<Blob> {
+    reader.fields(node, kind)?;
     let sha256 = node.get("sha256").and_then(|n| reader.sha256(n));
-    let source = match (node.get("pem"), node.get("file")) {
+    Some(match (node.get("pem"), node.get("file")) {
         (Some(pem), None) => {
             if let Some(hash) = node.get("sha256") {
                 reader.bad(
@@ -157,8 +204,7 @@ fn key(reader: &mut Reader, node: &Json) -> Option<KeyDecl> {
             );
             return None;
         }
-    };
-    Some(KeyDecl { source, until })
+    })
 }
 
 fn public_pem(reader: &mut Reader, node: &Json) -> Option<String> {

@@ -95,10 +95,16 @@ pub(in crate::policy) static SIGNER: Kind = Kind {
         list("keys", &KEY),
         later("keyless", "Sigstore identities are not verified yet; name public keys in `keys`"),
         later("x509", "certificates are not verified yet; name public keys in `keys`"),
-        later("pgp", "OpenPGP keys are not read yet; name public keys in `keys`"),
+        one("pgp", &PGP),
         later("time", TIMED),
     ],
 };
+
+pub(in crate::policy) static PGP: Kind =
+    Kind { what: "an OpenPGP signer", fields: &[one("keyring", &KEYRING), plain("fingerprint")] };
+
+pub(in crate::policy) static KEYRING: Kind =
+    Kind { what: "a keyring", fields: &[plain("pem"), plain("file"), plain("sha256")] };
 
 pub(in crate::policy) static KEY: Kind = Kind {
     what: "a key",

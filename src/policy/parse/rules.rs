@@ -277,17 +277,15 @@ const FORMATS: &[(&str, Format)] = &[
 fn format(reader: &mut Reader, node: &Json) -> Option<Format> {
     let format = reader.word(node, FORMATS)?;
     match format {
-        Format::Sigstore | Format::Cosign => Some(format),
-        Format::NotaryJws
-        | Format::NotaryCose
-        | Format::Simple
-        | Format::Appc
-        | Format::Libtrust => {
+        Format::Sigstore | Format::Cosign | Format::Simple | Format::Appc | Format::Libtrust => {
+            Some(format)
+        }
+        Format::NotaryJws | Format::NotaryCose => {
             reader.bad(
                 Code::NotYet,
                 node,
                 format!("signatures of the format `{}` are not verified yet", format.as_str()),
-                "write `sigstore` or `cosign`",
+                "write one of `sigstore`, `cosign`, `simple`, `appc` and `libtrust`",
             );
             None
         }

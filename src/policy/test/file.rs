@@ -158,9 +158,7 @@ fn evidence(reader: &mut Reader, node: &Json, number: usize, shape: &Shape) -> O
         None => None,
     };
     let format = match node.get("format") {
-        Some(node) => {
-            reader.word(node, &[("sigstore", Format::Sigstore), ("cosign", Format::Cosign)])?
-        }
+        Some(node) => reader.word(node, VERIFIED)?,
         None => Format::Sigstore,
     };
     let claims = Claims {
@@ -174,6 +172,15 @@ fn evidence(reader: &mut Reader, node: &Json, number: usize, shape: &Shape) -> O
     let item = format!("evidence {}", number + 1);
     Some(Facts { item, format, signer: Signer::Key { key }, claims, times: Vec::new() })
 }
+
+/// Formats that are verified.
+const VERIFIED: &[(&str, Format)] = &[
+    ("sigstore", Format::Sigstore),
+    ("cosign", Format::Cosign),
+    ("simple", Format::Simple),
+    ("appc", Format::Appc),
+    ("libtrust", Format::Libtrust),
+];
 
 /// `signer: NAME` or `NAME/2` for its second key, or `key: sha256:...`.
 fn signer(reader: &mut Reader, node: &Json) -> Option<KeyId> {

@@ -10,9 +10,9 @@ mod shape;
 
 use jiff::Timestamp;
 
-use super::model::{Document, Policy, Resolved};
+use super::model::{Document, Policy, Resolved, SignerDecl};
 use super::{CheckOutcome, Decision, Problem, Request, RuleOutcome, Simulated, simulate};
-use crate::evidence::{Facts, KeyId};
+use crate::evidence::{Facts, KeyId, Signer};
 use crate::image::{Digest, Shape};
 
 pub use drop::drop_each_check;
@@ -72,8 +72,13 @@ impl CaseResult {
 /// As [`Policy::link`].
 pub fn link_by_name(document: Document) -> Result<Policy, Vec<Problem>> {
     let names = document.signers.iter();
-    let keys = |(name, signer): (&String, &super::model::SignerDecl)| {
-        (name.clone(), (1..=signer.keys.len()).map(|n| made_up_key(name, n)).collect())
+    let keys = |(name, signer): (&String, &SignerDecl)| {
+        // a keyring of one key stands for whatever is in the real one
+        let count = match signer {
+            SignerDecl::Keys(keys) => keys.len(),
+            SignerDecl::Pgp(_) => 1,
+        };
+        (name.clone(), (1..=count).map(|n| made_up_key(name, n)).collect())
     };
     let resolved = Resolved { signers: names.map(keys).collect() };
     Policy::link(document, resolved)
@@ -86,13 +91,27 @@ fn made_up_key(name: &str, n: usize) -> KeyId {
     KeyId(Digest::sha256(text.as_bytes()))
 }
 
+/// A case names a signer; the policy says of what kind it is.
+fn of_kind(policy: &Policy, facts: &Facts) -> Facts {
+    let signers = policy.document().signers.iter();
+    let mut pgp = signers.filter(|(_, declared)| matches!(declared, SignerDecl::Pgp(_)));
+    let key = facts.signer.key().clone();
+    if pgp.any(|(name, _)| policy.keys(name).iter().any(|linked| linked.id == key)) {
+        let fingerprint = key.0.hex().to_owned();
+        let signer = Signer::Pgp { primary: key.clone(), key, fingerprint };
+        return Facts { signer, ..facts.clone() };
+    }
+    facts.clone()
+}
+
 /// Runs every case against a policy of [`link_by_name`].
 pub fn run(policy: &Policy, file: &TestFile) -> Vec<CaseResult> {
     file.cases.iter().map(|case| run_one(policy, case)).collect()
 }
 
 fn run_one(policy: &Policy, case: &Case) -> CaseResult {
-    let verdict = simulate(policy, &case.request, &case.shape, &case.facts, &[], case.now);
+    let facts: Vec<_> = case.facts.iter().map(|facts| of_kind(policy, facts)).collect();
+    let verdict = simulate(policy, &case.request, &case.shape, &facts, &[], case.now);
     let reasons = reasons(&verdict);
     let missing = case.because.iter().filter(|r| !reasons.contains(r)).cloned().collect();
     CaseResult { name: case.name.clone(), expect: case.expect, verdict, reasons, missing }

@@ -41,6 +41,11 @@ impl RegistryClient {
         }))
     }
 
+    /// The connections for a URL; see [`Shared::transport`].
+    pub(super) fn transport(&self, url: &Url) -> Result<&Client, String> {
+        self.0.transport(url)
+    }
+
     /// Opens a repository; sends nothing.
     ///
     /// # Errors

@@ -50,6 +50,20 @@ impl Endpoint {
         self.below("referrers/", &subject.to_string())
     }
 
+    /// The base of the API, which says what a registry can do.
+    pub(super) fn root(&self) -> Url {
+        let mut url = self.base.clone();
+        url.set_path("/v2/");
+        url
+    }
+
+    /// The signatures of an image in the registry's own extension (OpenShift).
+    pub(super) fn signatures(&self, repository: &Repository, subject: &Digest) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("/extensions/v2/{}/signatures/{subject}", repository.path()));
+        url
+    }
+
     fn below(&self, folder: &str, name: &str) -> Url {
         let mut url = self.base.clone();
         url.set_path(&format!("{}{folder}{name}", self.base.path()));

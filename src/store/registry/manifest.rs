@@ -11,13 +11,16 @@ use crate::image::{Algorithm, Descriptor, Digest, Reference, media_type};
 use crate::store::{RawManifest, StoreError, Target};
 
 /// Everything that ocisign reads. Left out, an old registry would rewrite
-/// schema 2 to schema 1 on the fly, which changes the digest; the wildcard at
+/// schema 2 to schema 1 on the fly, which changes the digest; schema 1 stands
+/// behind what is better. The wildcard at
 /// the end is for children of an index that are hashed without being read.
-const ACCEPTED: [&str; 5] = [
+const ACCEPTED: [&str; 7] = [
     media_type::OCI_INDEX,
     media_type::OCI_MANIFEST,
     media_type::DOCKER_LIST,
     media_type::DOCKER_MANIFEST,
+    media_type::DOCKER_SCHEMA_1_SIGNED,
+    media_type::DOCKER_SCHEMA_1,
     "*/*",
 ];
 

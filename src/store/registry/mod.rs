@@ -18,7 +18,9 @@ mod answer;
 mod blob;
 mod challenge;
 mod client;
+mod elsewhere;
 mod endpoint;
+mod extension;
 mod fallback;
 #[cfg(fuzzing)]
 #[doc(hidden)]
@@ -40,9 +42,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 pub use client::RegistryClient;
+pub use elsewhere::Elsewhere;
 
 use super::auth::{AuthFiles, Credentials};
-use super::{Blob, RawManifest, Referrers, Store, StoreError, Target};
+use super::lookaside::LookasideOptions;
+use super::{Blob, Loose, RawManifest, Referrers, Store, StoreError, Target};
 use crate::image::{Descriptor, Digest, Repository};
 use crate::limits::Limits;
 use session::Session;
@@ -80,6 +84,8 @@ pub struct RegistryOptions {
     pub client_identity: Option<ClientIdentity>,
     /// Whom to ask after a registry answered 401.
     pub credentials: Arc<dyn Credentials>,
+    /// Where GPG simple signatures lie.
+    pub lookaside: LookasideOptions,
     /// Bounds on bytes, pages, attempts and waits.
     pub limits: Limits,
     /// Where notices go; `None` drops them.
@@ -95,6 +101,7 @@ impl Default for RegistryOptions {
             ca: Vec::new(),
             client_identity: None,
             credentials: Arc::new(AuthFiles::from_environment()),
+            lookaside: LookasideOptions::default(),
             limits: Limits::default(),
             notice: None,
         }
@@ -151,6 +158,14 @@ impl Store for Registry {
 
     async fn referrers(&self, subject: &Digest) -> Result<Referrers, StoreError> {
         referrers::list(&self.session, subject).await
+    }
+
+    /// The registry's own signature extension, where it says that it has it.
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+        match openpgp {
+            true => extension::signatures(&self.session, subject).await,
+            false => Ok(Vec::new()),
+        }
     }
 
     async fn has_blob(&self, digest: &Digest, size: u64) -> Result<bool, StoreError> {
