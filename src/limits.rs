@@ -72,6 +72,22 @@ pub struct Limits {
     /// Largest window of a zstd frame (2 to the power of it): 27 is what
     /// `zstd -d` accepts without `--long`.
     pub zstd_window_log: u32,
+    /// Largest dictionary of an xz stream, in bytes: what `xz -8` uses. It is
+    /// memory that the stream asks for before it gives a byte.
+    pub xz_dictionary_bytes: u64,
+    /// Entries of an ACI's tar, the folders that they imply included: each
+    /// takes about 40 bytes while the archive is read.
+    pub aci_entries: usize,
+    /// Images that an ACI depends on, directly or not.
+    pub aci_dependencies: usize,
+    /// How many images an ACI may lie on, one upon the other.
+    pub aci_dependency_depth: usize,
+    /// Files in the directories in which dependencies are looked for.
+    pub aci_dependency_files: usize,
+    /// Files of signatures of one kind beside an image.
+    pub beside: usize,
+    /// Detached signatures of one file: each hashes the file once more.
+    pub detached_signatures: usize,
     /// Entries of one layer's tar.
     pub tar_entries: usize,
     /// Entries of an OCI archive's own tar: blobs of every image in it.
@@ -237,6 +253,13 @@ impl Default for Limits {
             expansion_ratio: 200,
             expansion_floor_bytes: 128 * MIB,
             zstd_window_log: 27,
+            xz_dictionary_bytes: 32 * MIB,
+            aci_entries: 500_000,
+            aci_dependencies: 256,
+            aci_dependency_depth: 32,
+            aci_dependency_files: 4_096,
+            beside: 32,
+            detached_signatures: 16,
             tar_entries: 4_000_000,
             archive_entries: 100_000,
             archive_header_bytes: 64 << 10,

@@ -27,6 +27,10 @@ pub(super) struct AccessArgs {
     /// Private key of the client certificate (PEM).
     #[arg(long, value_name = "FILE", requires = "client_cert")]
     client_key: Option<PathBuf>,
+    /// Look for the images that an ACI depends on in this directory, or in
+    /// this store of rkt; may be given several times.
+    #[arg(long, value_name = "DIR")]
+    dependencies: Vec<PathBuf>,
     /// Where GPG simple signatures lie: a folder, or an https address.
     #[arg(long, value_name = "DIR|URL")]
     lookaside: Option<String>,
@@ -87,6 +91,7 @@ impl AccessArgs {
             ca: self.ca.clone(),
             client: self.client_cert.clone().zip(self.client_key.clone()),
             auth_file: self.auth_file.clone(),
+            dependencies: self.dependencies.clone(),
             fetch_external: self.fetch_external,
             lookaside: self.lookaside(),
             notice: out.notices(),

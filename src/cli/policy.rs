@@ -9,7 +9,7 @@ use super::access::{AccessArgs, NameArg, parse_source};
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine::{self, Engine};
-use crate::image::{Repository, Source};
+use crate::image::{Reference, Repository, Source};
 use crate::limits::Limits;
 use crate::policy;
 use crate::policy::test::{CaseResult, TestFile};
@@ -198,6 +198,10 @@ impl Explain {
                 | Source::DockerArchive { file: path, .. }
                 | Source::Aci { file: path },
             ) => Ok(engine::local_name(Path::new(&path))),
+            (None, Source::AciName(name)) => {
+                let name = Reference::parse_as_written(name.name());
+                Ok(name.map_err(|e| Failure::CouldNot(e.to_string()))?.repository().clone())
+            }
         }
     }
 }

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::discover::{self, Gathered};
+use super::whole::Grown;
 use super::{Error, Hashed, Image, Progress, fetch};
 use crate::envelope::Candidate;
 use crate::image::{Algorithm, Depth, Digest, Hasher, ImageTree, NodeState, Shape};
@@ -106,7 +107,7 @@ impl Engine {
         };
         let asked = policy::required_depth(&self.policy, image.reference().repository());
         let depth = ask.depth.max(asked.unwrap_or(ask.depth));
-        let tree = fetch::grow(&image, depth, &self.limits, ask).await?;
+        let Grown { tree, signed } = fetch::grow(&image, depth, true, &self.limits, ask).await?;
         let mut request = Request {
             reference: image.reference().clone(),
             digest: tree.root().digest.clone(),
@@ -117,7 +118,9 @@ impl Engine {
             // the tree alone decides; no signature could change it
             Soundness::Broken(_) => Gathered::default(),
             Soundness::Sound | Soundness::Incomplete(_) => {
-                self.gather(&image, &mut request, &tree, now).await?
+                let mut gathered = self.gather(&image, &mut request, &tree, now).await?;
+                gathered.extend(discover::detached(signed, &self.trust, &tree.root().digest));
+                gathered
             }
         };
         Ok(self.decide(&request, &tree, &gathered, now))

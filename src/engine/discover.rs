@@ -11,6 +11,7 @@ use futures_util::{StreamExt as _, stream};
 
 use super::Error;
 use super::fetch;
+use super::whole::Signed;
 use crate::envelope::{self, Candidate, cosign, simple};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
 use crate::image::{Descriptor, Digest, manifest_digest, media_type};
@@ -28,6 +29,23 @@ const BATCH_BYTES: u64 = 4 << 20;
 /// What is larger is read last: a signature's manifest is under 2 KiB and its
 /// bundle under 16 KiB, so that large junk leaves the budget to signatures.
 const SMALL: u64 = 64 << 10;
+
+/// Judges the detached signatures over a file that was hashed for them.
+pub(super) fn detached(signed: Vec<Signed>, trust: &Trust, subject: &Digest) -> Gathered {
+    let mut gathered = Gathered::default();
+    for Signed { item, hash, reason } in signed {
+        let verdict = match (hash, reason) {
+            (_, Some(reason)) => Err(Signed::rejected(item, reason)),
+            (Some(hash), None) => verify::appc(&item, hash, trust, subject),
+            (None, None) => continue,
+        };
+        match verdict {
+            Ok(evidence) => gathered.evidence.push(evidence),
+            Err(rejection) => gathered.rejections.push(rejection),
+        }
+    }
+    gathered
+}
 
 /// What was found and what it is worth.
 #[derive(Debug, Default)]

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, stream};
 
 use super::layers;
-use super::whole;
+use super::whole::{self, Grown};
 use super::{Ask, Error, Image, Progress};
 use crate::envelope::{Candidate, libtrust};
 use crate::image::{
@@ -26,19 +26,22 @@ pub async fn read_tree(
     limits: &Limits,
     progress: &dyn Progress,
 ) -> Result<ImageTree, Error> {
-    grow(image, depth, limits, &Ask { progress, ..Ask::default() }).await
+    let ask = Ask { progress, ..Ask::default() };
+    Ok(grow(image, depth, false, limits, &ask).await?.tree)
 }
 
-/// As [`read_tree`], with what was hashed before.
+/// As [`read_tree`], with what was hashed before, and with `signatures` the
+/// detached ones of a whole file.
 pub(super) async fn grow(
     image: &Image,
     depth: Depth,
+    signatures: bool,
     limits: &Limits,
     ask: &Ask<'_>,
-) -> Result<ImageTree, Error> {
+) -> Result<Grown, Error> {
     let store = image.store();
     if let Some(whole) = store.whole() {
-        return whole::grow(&whole, depth, limits, ask).await;
+        return whole::grow(image, &whole, depth, signatures, limits, ask).await;
     }
     let mut builder = TreeBuilder::new(root(image, limits).await?, depth, limits);
     loop {
@@ -50,7 +53,8 @@ pub(super) async fn grow(
             layers::supply(&mut builder, store, blobs, limits, ask).await?;
         } else {
             ask.progress.finish();
-            return Ok(framed(builder.finish(), limits));
+            let tree = framed(builder.finish(), limits);
+            return Ok(Grown { tree, signed: Vec::new() });
         }
     }
 }

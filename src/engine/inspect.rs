@@ -50,7 +50,7 @@ pub async fn inspect(
     ask: &Ask<'_>,
     limits: &Limits,
 ) -> Result<Inspection, Error> {
-    let tree = fetch::grow(image, ask.depth, limits, ask).await?;
+    let tree = fetch::grow(image, ask.depth, false, limits, ask).await?.tree;
     let image = image.at_digest(tree.root().digest.clone());
     let listing = signatures(&image, limits).await?;
     let mut shape = tree.shape().clone();

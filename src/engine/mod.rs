@@ -1,6 +1,7 @@
 //! The whole pipe: open a store, rebuild the tree, discover candidates,
 //! verify them, let the policy decide. The only part that waits for IO.
 
+mod aci;
 mod attach;
 mod check;
 pub mod copy;

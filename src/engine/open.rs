@@ -4,12 +4,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Error, load};
+use crate::image::aci::AciName;
 use crate::image::{Digest, Reference, Repository, Source};
 use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
 use crate::store::registry::{ClientIdentity, Notice};
 use crate::store::{
-    Archive, External, Layout, LookasideOptions, Registry, RegistryOptions, Store, Target,
+    Aci, Archive, External, Layout, LookasideOptions, Registry, RegistryOptions, Store, Target,
     WithLookaside,
 };
 
@@ -25,6 +26,8 @@ pub struct Access {
     pub client: Option<(PathBuf, PathBuf)>,
     /// A docker config.json or podman auth.json to use before all others.
     pub auth_file: Option<PathBuf>,
+    /// Directories in which images are looked for that an ACI depends on.
+    pub dependencies: Vec<PathBuf>,
     /// Fetch layers that an image's store does not have from where their
     /// descriptors say (`urls`), without credentials.
     pub fetch_external: bool,
@@ -189,7 +192,15 @@ pub(super) fn open_store(
         }
         Source::Layout { dir, .. } => Arc::new(Layout::open(Path::new(dir), limits.clone())?),
         Source::Archive { file, .. } => Arc::new(Archive::open(Path::new(file), limits.clone())?),
-        Source::DockerArchive { .. } | Source::Aci { .. } => {
+        Source::Aci { file } => {
+            Arc::new(Aci::open(Path::new(file), access.dependencies.clone(), limits.clone())?)
+        }
+        Source::AciName(name) => {
+            return Err(Error::Usage(format!(
+                "`{name}` must be fetched first; save the image and name its file"
+            )));
+        }
+        Source::DockerArchive { .. } => {
             return Err(Error::Usage(format!("{source} is not read yet")));
         }
     };
@@ -206,6 +217,19 @@ pub(super) fn target(tag: Option<&str>, digest: Option<&Digest>) -> Target {
         (None, Some(tag)) => Target::Tag(tag.to_owned()),
         (None, None) => Target::Only,
     }
+}
+
+/// The name of an appc image as policies match it. Only one that begins with
+/// a host means the same in both grammars.
+fn aci_repository(name: &AciName) -> Result<Repository, Error> {
+    let parsed = Reference::parse_as_written(name.name());
+    let same = parsed.ok().map(|r| r.repository().clone()).filter(|r| r.to_string() == name.name());
+    same.ok_or_else(|| {
+        Error::Usage(format!(
+            "`{}` is no name that policies can match; give it one with `--as`",
+            name.name()
+        ))
+    })
 }
 
 fn same_digest(name: Option<&Reference>, asked: Option<&Digest>) -> Result<(), Error> {
@@ -227,6 +251,7 @@ fn reference(
     let (repository, named_tag) = match (name, source) {
         (Some(name), _) => (name.repository().clone(), name.tag().map(str::to_owned)),
         (None, Source::Registry(reference)) => return Ok(reference.clone()),
+        (None, Source::AciName(name)) => (aci_repository(name)?, None),
         (
             None,
             Source::Layout { dir: path, .. }

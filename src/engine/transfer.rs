@@ -40,9 +40,11 @@ pub async fn copy_image(
     match destination {
         Source::Registry(_) => run(open_store(destination, &inside, limits)?.as_ref()).await,
         Source::Layout { dir, .. } => run(layout(Path::new(dir), limits)?.as_ref()).await,
-        Source::DockerArchive { .. } | Source::Aci { .. } => Err(Error::Usage(format!(
-            "{destination} is only read; copy to a registry, oci:DIR or oci-archive:FILE"
-        ))),
+        Source::DockerArchive { .. } | Source::Aci { .. } | Source::AciName(_) => {
+            Err(Error::Usage(format!(
+                "{destination} is only read; copy to a registry, oci:DIR or oci-archive:FILE"
+            )))
+        }
         Source::Archive { file, .. } => {
             let failed = |source| Error::File { what: format!("write `{file}`"), source };
             if Path::new(file).exists() {

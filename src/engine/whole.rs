@@ -4,26 +4,102 @@
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 
-use super::{Ask, Error};
+use super::{Ask, Error, Image, aci};
+use crate::crypto::openpgp::{ContentHash, Detached, OpenPgpError, PgpFailure};
+use crate::evidence::{Format, Reason, Rejection};
 use crate::image::{Depth, Digest, FileHasher, ImageTree};
 use crate::limits::Limits;
-use crate::store::{Whole, WholeFormat};
+use crate::store::{Loose, Whole, WholeFormat};
 
 /// Bytes of one read.
-const CHUNK: usize = 256 << 10;
+pub(super) const CHUNK: usize = 256 << 10;
 
-/// Reads a file that is an image, and what is in it.
+/// A tree, and the detached signatures for which the same bytes were hashed
+/// in the same pass.
+pub(super) struct Grown {
+    pub(super) tree: ImageTree,
+    pub(super) signed: Vec<Signed>,
+}
+
+/// A detached signature over the whole file.
+pub(super) struct Signed {
+    /// Where it lies, for people.
+    pub(super) item: String,
+    /// The hash of the content; `None` where none could make it count.
+    pub(super) hash: Option<ContentHash>,
+    /// Why none could.
+    pub(super) reason: Option<Reason>,
+}
+
+impl Signed {
+    /// The record that it proves nothing.
+    pub(super) fn rejected(item: String, reason: Reason) -> Rejection {
+        Rejection { item, format: Some(Format::Appc), reason }
+    }
+}
+
+/// Reads a file that is an image, and what is in it. With `signatures` the
+/// bytes are hashed for the detached ones too.
 pub(super) async fn grow(
+    image: &Image,
     whole: &Whole,
-    _depth: Depth,
-    _limits: &Limits,
-    _ask: &Ask<'_>,
-) -> Result<ImageTree, Error> {
+    depth: Depth,
+    signatures: bool,
+    limits: &Limits,
+    ask: &Ask<'_>,
+) -> Result<Grown, Error> {
     match whole.format {
-        WholeFormat::DockerV1 | WholeFormat::Aci => {
-            Err(Error::Usage("images that are one file are not read yet".to_owned()))
+        WholeFormat::DockerV1 => {
+            Err(Error::Usage("archives of Docker v1 are not read yet".to_owned()))
+        }
+        WholeFormat::Aci => {
+            let signed = match signatures {
+                true => signed(image.store().detached().await?, limits),
+                false => Vec::new(),
+            };
+            aci::grow(image, whole, depth, signed, limits, ask.progress).await
         }
     }
+}
+
+/// Takes files of detached signatures apart.
+fn signed(files: Vec<Loose>, limits: &Limits) -> Vec<Signed> {
+    let mut all = Vec::new();
+    for Loose { item, bytes, .. } in files {
+        match Detached::parse(&bytes, limits) {
+            Ok(signatures) => {
+                let one = signatures.len() == 1;
+                for (at, signature) in signatures.iter().enumerate() {
+                    let item = if one { item.clone() } else { format!("{item}#{at}") };
+                    all.push(begun(item, signature));
+                }
+            }
+            Err(error) => {
+                let reason = match error {
+                    OpenPgpError::Malformed(why) => Reason::Malformed(why),
+                    OpenPgpError::Limit(why) => Reason::LimitExceeded(why),
+                    OpenPgpError::Unsupported(why) => Reason::Unsupported(why),
+                };
+                all.push(Signed { item, hash: None, reason: Some(reason) });
+            }
+        }
+    }
+    for late in all.iter_mut().skip(limits.detached_signatures) {
+        let most = limits.detached_signatures;
+        late.hash = None;
+        late.reason = Some(Reason::LimitExceeded(format!("more than {most} signatures")));
+    }
+    all
+}
+
+fn begun(item: String, signature: &Detached) -> Signed {
+    let (hash, reason) = match signature.begin() {
+        Ok(hash) => (Some(hash), None),
+        Err(PgpFailure::Bad) => (None, Some(Reason::BadSignature)),
+        Err(PgpFailure::UnknownKey(key)) => (None, Some(Reason::UnknownKey(key))),
+        Err(PgpFailure::Unfit(why)) => (None, Some(Reason::Unfit(why))),
+    };
+    Signed { item, hash, reason }
 }
 
 /// The digest of the file.
@@ -31,7 +107,7 @@ pub(super) async fn digest(whole: &Whole) -> Result<Digest, Error> {
     let whole = whole.clone();
     let hash = move || {
         let mut hasher = FileHasher::default();
-        let mut reader = Reader { whole: &whole, at: 0 };
+        let mut reader = Reader::new(&whole);
         let mut buffer = vec![0; CHUNK];
         loop {
             match reader.read(&mut buffer)? {
@@ -46,9 +122,15 @@ pub(super) async fn digest(whole: &Whole) -> Result<Digest, Error> {
 
 /// The bytes of the file from its begin, by `pread`: whoever else has it open
 /// does not move where this one reads.
-struct Reader<'a> {
+pub(super) struct Reader<'a> {
     whole: &'a Whole,
     at: u64,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(whole: &'a Whole) -> Self {
+        Self { whole, at: 0 }
+    }
 }
 
 impl std::io::Read for Reader<'_> {

@@ -38,6 +38,10 @@ pub const DOCKER_SCHEMA_1_LAYER: &str = "application/vnd.docker.container.image.
 pub const DOCKER_V1_ARCHIVE: &str = "application/vnd.ocisign.docker.v1.tar";
 /// An ACI file as a whole (appc); no page gives it a type, so this is ours.
 pub const ACI: &str = "application/vnd.ocisign.appc.aci";
+/// The tar in an ACI, whose SHA-512 is the image ID; ours too.
+pub const ACI_TAR: &str = "application/vnd.ocisign.appc.tar";
+/// The manifest in an ACI; ours too.
+pub const ACI_MANIFEST: &str = "application/vnd.ocisign.appc.manifest+json";
 /// OpenPGP message of a GPG simple signature. Nothing lists one by a media
 /// type, so this is ours.
 pub const OPENPGP_SIMPLE: &str = "application/vnd.ocisign.simple-signing";

@@ -1,6 +1,7 @@
 //! What an image is: names, digests, descriptors, manifests and the tree
 //! that they span. Pure: bytes in, facts out.
 
+pub mod aci;
 mod ancestry;
 mod config;
 mod descriptor;

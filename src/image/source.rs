@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use super::aci::{AciName, AciNameError};
 use super::reference::is_tag;
 use super::{Digest, DigestError, Reference, ReferenceError};
 
@@ -14,12 +15,17 @@ use super::{Digest, DigestError, Reference, ReferenceError};
 /// | `oci:DIR[:TAG][@DIGEST]` | an OCI image layout in a directory |
 /// | `oci-archive:FILE[:TAG][@DIGEST]` | a layout in a tar file |
 /// | `docker-archive:FILE[:NAME:TAG][@DIGEST]` | what `docker save` writes, of any generation |
-/// | `aci:FILE` | an appc image |
+/// | `aci:FILE` | an appc image in a file |
+/// | `aci:NAME[:VERSION][,LABEL=VALUE…]` | an appc image that is found by its name (discovery.md) |
 ///
 /// A directory or file may contain colons: what follows the last colon is the
 /// tag if it has the form of one. To name a directory that ends so, write a
 /// slash after it: `oci:a:b/`. What follows the last `@` is the digest if it
 /// has the form of one.
+///
+/// What follows `aci:` is a file where it begins with `/`, `./` or `../`, or
+/// ends in `.aci`; else it is a name. Whether such a file exists does not
+/// matter, so that a text means the same everywhere.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub enum Source {
     /// A repository in a registry.
@@ -57,6 +63,8 @@ pub enum Source {
         /// The file, as written.
         file: String,
     },
+    /// An appc image by its name, found by meta discovery.
+    AciName(AciName),
 }
 
 /// Why a text names no place of an image.
@@ -68,6 +76,9 @@ pub enum SourceError {
     /// The digest is malformed or of an unknown algorithm.
     #[error(transparent)]
     Digest(#[from] DigestError),
+    /// No name of an appc image.
+    #[error(transparent)]
+    Aci(#[from] AciNameError),
     /// A transport of other tools that ocisign does not read.
     #[error(
         "`{0}:` is not read; use a registry, oci:DIR, oci-archive:FILE, docker-archive:FILE or \
@@ -106,7 +117,8 @@ impl Source {
         if let Some(file) = text.strip_prefix("aci:") {
             return match file {
                 "" => Err(SourceError::NoPath(text.chars().take(80).collect())),
-                file => Ok(Self::Aci { file: file.to_owned() }),
+                file if is_file(file) => Ok(Self::Aci { file: file.to_owned() }),
+                name => Ok(Self::AciName(name.parse()?)),
             };
         }
         match text.split_once(':') {
@@ -124,6 +136,7 @@ impl Source {
             Self::Layout { tag, .. } | Self::Archive { tag, .. } => tag.as_deref(),
             Self::DockerArchive { name, .. } => name.as_deref(),
             Self::Aci { .. } => None,
+            Self::AciName(name) => name.labels().get("version").map(String::as_str),
         }
     }
 
@@ -134,9 +147,14 @@ impl Source {
             Self::Layout { digest, .. }
             | Self::Archive { digest, .. }
             | Self::DockerArchive { digest, .. } => digest.as_ref(),
-            Self::Aci { .. } => None,
+            Self::Aci { .. } | Self::AciName(_) => None,
         }
     }
+}
+
+/// Whether a text behind `aci:` is a file.
+fn is_file(text: &str) -> bool {
+    ["/", "./", "../"].iter().any(|begin| text.starts_with(begin)) || text.ends_with(".aci")
 }
 
 /// Reads `FILE[:NAME:TAG][@DIGEST]`. The file ends at the first colon, as it
@@ -195,6 +213,7 @@ impl fmt::Display for Source {
             Self::Archive { file, tag, digest } => ("oci-archive", file, tag, digest),
             Self::DockerArchive { file, name, digest } => ("docker-archive", file, name, digest),
             Self::Aci { file } => return write!(f, "aci:{file}"),
+            Self::AciName(name) => return write!(f, "aci:{name}"),
         };
         write!(f, "{transport}:{path}")?;
         if let Some(tag) = tag {
@@ -246,6 +265,21 @@ mod tests {
         }
         let want = Source::Archive { file: "a.tar".into(), tag: Some("v1".into()), digest: None };
         assert_eq!(Source::parse("oci-archive:a.tar:v1"), Ok(want));
+    }
+
+    #[test]
+    fn an_aci_is_a_file_by_how_it_is_written() {
+        for file in ["app.aci", "./app", "../app:1", "/a/b", "example.com/app.aci"] {
+            let want = Source::Aci { file: file.into() };
+            assert_eq!(Source::parse(&format!("aci:{file}")), Ok(want));
+        }
+        for name in ["app", "example.com/app:1.0", "example.com/app,arch=amd64,os=linux"] {
+            let want = Source::AciName(name.parse().unwrap());
+            assert_eq!(Source::parse(&format!("aci:{name}")), Ok(want));
+        }
+        for wrong in ["aci:App", "aci:dir/App", "aci:a:1,2"] {
+            assert!(matches!(Source::parse(wrong), Err(SourceError::Aci(_))), "{wrong}");
+        }
     }
 
     #[test]

@@ -18,11 +18,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::{StreamExt as _, stream};
+use std::path::PathBuf;
 
 #[cfg(feature = "gate")]
 pub use memory::MemoryShelf;
 
 use super::{Blob, Chunk, Loose, RawManifest, Referrers, Store, StoreError, Target, Whole, chunks};
+use crate::image::aci::AciName;
 use crate::image::{Algorithm, Descriptor, Digest, Hasher, manifest_digest};
 use crate::limits::Limits;
 
@@ -192,6 +194,18 @@ impl Store for Cached {
         tag: Option<&str>,
     ) -> Result<(), StoreError> {
         self.store.push_manifest(descriptor, bytes, tag).await
+    }
+
+    fn dependencies(&self) -> &[PathBuf] {
+        self.store.dependencies()
+    }
+
+    fn asked(&self) -> Option<&AciName> {
+        self.store.asked()
+    }
+
+    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+        self.store.detached().await
     }
 
     fn whole(&self) -> Option<Whole> {

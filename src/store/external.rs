@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use std::path::PathBuf;
 
 use super::registry::Elsewhere;
 use super::{
     Blob, Loose, RawManifest, Referrers, RegistryOptions, Store, StoreError, Target, Whole,
 };
+use crate::image::aci::AciName;
 use crate::image::{Descriptor, Digest};
 
 /// Any store, with the layers that it does not have itself fetched from where
@@ -64,6 +66,18 @@ impl Store for External {
         tag: Option<&str>,
     ) -> Result<(), StoreError> {
         self.store.push_manifest(descriptor, bytes, tag).await
+    }
+
+    fn dependencies(&self) -> &[PathBuf] {
+        self.store.dependencies()
+    }
+
+    fn asked(&self) -> Option<&AciName> {
+        self.store.asked()
+    }
+
+    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+        self.store.detached().await
     }
 
     fn whole(&self) -> Option<Whole> {

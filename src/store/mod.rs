@@ -1,8 +1,10 @@
 //! Where images live: registries, layouts, archives. Thin IO: raw bytes out,
 //! promises nothing; whoever asked hashes what came.
 
+mod aci;
 mod archive;
 pub mod auth;
+mod beside;
 pub mod cached;
 mod chunks;
 mod external;
@@ -12,13 +14,16 @@ mod memory;
 pub mod registry;
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 
+use crate::image::aci::AciName;
 use crate::image::{Descriptor, Digest};
 
+pub use aci::Aci;
 pub use archive::{Archive, write_archive};
 pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
@@ -260,11 +265,28 @@ pub trait Store: Send + Sync + fmt::Debug {
         None
     }
 
+    /// Directories in which images are looked for that this one depends on.
+    fn dependencies(&self) -> &[PathBuf] {
+        &[]
+    }
+
+    /// The name and labels that the image must have by its own account,
+    /// where it was asked for by them (discovery.md, "Validation").
+    fn asked(&self) -> Option<&AciName> {
+        None
+    }
+
     /// What lies beside the image without being listed by it, and may be a
     /// signature of `subject`: a file next to an archive, an entry of a
     /// lookaside. Hints, as [`Store::referrers`] gives. Places that hold
     /// nothing but OpenPGP signatures are asked only where `openpgp`.
     async fn beside(&self, _subject: &Digest, _openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+        Ok(Vec::new())
+    }
+
+    /// Detached signatures over the whole file. They are read before it, for
+    /// they say how it is to be hashed.
+    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
         Ok(Vec::new())
     }
 

@@ -2,7 +2,10 @@
 //!
 //! There is no clock here. What holds at which instant is for the policy.
 
+mod appc;
 mod pgp;
+
+pub use appc::appc;
 
 use crate::crypto::{KeyId, PublicKey};
 use crate::envelope::{Candidate, Envelope, Untrusted, clip, libtrust, parse};

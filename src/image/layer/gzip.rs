@@ -6,6 +6,7 @@
 
 use flate2::{Crc, Decompress, FlushDecompress, Status};
 
+use super::tar::Rules;
 use super::unpack::{Fault, Sink};
 
 /// Longest name or comment in a header; Go refuses longer ones too.
@@ -17,7 +18,7 @@ const FNAME: u8 = 8;
 const FCOMMENT: u8 = 16;
 const RESERVED: u8 = 0xe0;
 
-pub(super) struct Gzip {
+pub(in crate::image) struct Gzip {
     stage: Stage,
     inflate: Decompress,
     crc: Crc,
@@ -31,7 +32,7 @@ enum Stage {
 }
 
 impl Gzip {
-    pub(super) fn new() -> Self {
+    pub(in crate::image) fn new() -> Self {
         Self {
             stage: Stage::Header(Header::new()),
             inflate: Decompress::new(false),
@@ -40,11 +41,11 @@ impl Gzip {
         }
     }
 
-    pub(super) fn update(
+    pub(in crate::image) fn update<R: Rules>(
         &mut self,
         mut input: &[u8],
         out: &mut [u8],
-        sink: &mut Sink,
+        sink: &mut Sink<R>,
     ) -> Result<(), Fault> {
         while let Some((first, rest)) = input.split_first() {
             match &mut self.stage {
@@ -72,11 +73,11 @@ impl Gzip {
     }
 
     /// Inflates until the input or the member ends; gives what is left.
-    fn body<'i>(
+    fn body<'i, R: Rules>(
         &mut self,
         mut input: &'i [u8],
         out: &mut [u8],
-        sink: &mut Sink,
+        sink: &mut Sink<R>,
     ) -> Result<&'i [u8], Fault> {
         loop {
             let (taken, given) = (self.inflate.total_in(), self.inflate.total_out());
@@ -120,7 +121,7 @@ impl Gzip {
     }
 
     /// Whether the input ended where a member ended.
-    pub(super) fn end(&self) -> Result<(), Fault> {
+    pub(in crate::image) fn end(&self) -> Result<(), Fault> {
         match &self.stage {
             Stage::Header(header) if header.at == 0 && self.members > 0 => Ok(()),
             Stage::Header(_) if self.members > 0 => {

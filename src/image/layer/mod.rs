@@ -5,10 +5,11 @@
 //! bounded in output, ratio and window; what it found is withheld unless the
 //! digest turns out right.
 
-mod gzip;
+pub(super) mod gzip;
 mod many;
-mod tar;
-mod unpack;
+mod rules;
+pub(super) mod tar;
+pub(super) mod unpack;
 
 use std::io;
 

@@ -1,13 +1,8 @@
-//! A walk over a tar stream that finds what extractors disagree about:
-//! duplicate paths, a bare `.wh.`, headers that are none (image-spec,
-//! layer.md: "MUST NOT contain duplicate paths").
+//! A walk over a tar stream in steps, with rules for what is in it.
 //!
-//! It reads ustar, pax and GNU headers as Go's archive/tar does and keeps no
-//! names, only 16 bytes of a hash for each.
-
-use std::collections::HashSet;
-
-use sha2::{Digest as _, Sha256};
+//! It reads ustar, pax and GNU headers as Go's archive/tar does. What an
+//! archive may hold is for its [`Rules`]: a layer's are in `rules`, an ACI's
+//! are its own.
 
 use super::unpack::Fault;
 
@@ -15,15 +10,56 @@ const BLOCK: usize = 512;
 /// Longest extended header that is read; Go stops there too.
 const MAX_EXTENDED: u64 = 1 << 20;
 
+/// What an archive may hold. The first fault ends the walk.
+pub(in crate::image) trait Rules {
+    /// Whether the archive must end with its two blocks of zeros.
+    ///
+    /// Go, and so every runtime, lets a layer end without them and without
+    /// the last padding; `umoci insert` writes such ones.
+    const NEEDS_END: bool = false;
+
+    /// An entry begins.
+    fn entry(&mut self, entry: &Entry<'_>) -> Result<(), Fault>;
+
+    /// The next bytes of the entry's data.
+    fn data(&mut self, _bytes: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+
+    /// Bytes behind the end of the archive.
+    fn after(&mut self, _bytes: &[u8]) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+/// One entry, with what its extended headers say applied.
+pub(in crate::image) struct Entry<'b> {
+    /// The path, as written.
+    pub(in crate::image) path: &'b [u8],
+    /// The type flag.
+    pub(in crate::image) kind: u8,
+    /// Bytes of data that follow.
+    pub(in crate::image) size: u64,
+    /// What the size field says, whatever follows.
+    pub(in crate::image) stated: u64,
+    /// What a link leads to, as written.
+    pub(in crate::image) link: &'b [u8],
+    /// Whether its data is a map of holes and what is between them.
+    pub(in crate::image) sparse: bool,
+    /// The header's block.
+    pub(in crate::image) block: &'b [u8],
+    /// Its pax records.
+    pub(in crate::image) records: &'b [(Vec<u8>, Vec<u8>)],
+}
+
 /// The walk. It stops at the first fault; the bytes are hashed elsewhere.
 #[derive(Debug)]
-pub(super) struct TarWalk {
+pub(in crate::image) struct TarWalk<R> {
     stage: Stage,
     block: Vec<u8>,
     /// What extended headers say about the entry that follows them.
     next: Override,
-    seen: HashSet<[u8; 16]>,
-    max: usize,
+    rules: R,
     fault: Option<Fault>,
 }
 
@@ -55,25 +91,27 @@ enum Stage {
 struct Override {
     path: Option<Vec<u8>>,
     size: Option<u64>,
+    link: Option<Vec<u8>>,
+    sparse: bool,
+    records: Vec<(Vec<u8>, Vec<u8>)>,
     /// Headers that speak of the next entry were read.
     pending: bool,
 }
 
-impl TarWalk {
-    pub(super) fn new(max: usize) -> Self {
+impl<R: Rules> TarWalk<R> {
+    pub(in crate::image) fn new(rules: R) -> Self {
         Self {
             stage: Stage::Header,
             block: Vec::with_capacity(BLOCK),
             next: Override::default(),
-            seen: HashSet::new(),
-            max,
+            rules,
             fault: None,
         }
     }
 
     /// Takes the next bytes of the stream.
-    pub(super) fn update(&mut self, mut bytes: &[u8]) {
-        while !bytes.is_empty() && self.fault.is_none() && !matches!(self.stage, Stage::Done) {
+    pub(in crate::image) fn update(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() && self.fault.is_none() {
             match self.step(bytes) {
                 Ok(taken) => bytes = bytes.get(taken..).unwrap_or_default(),
                 Err(fault) => self.fault = Some(fault),
@@ -81,30 +119,33 @@ impl TarWalk {
         }
     }
 
-    /// What is wrong with the archive, if anything.
-    ///
-    /// Go, and so every runtime, lets an archive end without the blocks of
-    /// zeros and without the last padding; `umoci insert` writes such ones.
-    pub(super) fn finish(self) -> Option<Fault> {
+    /// What is wrong with the archive, if anything, and the rules with what
+    /// they saw.
+    pub(in crate::image) fn finish(self) -> (R, Option<Fault>) {
         if self.fault.is_some() {
-            return self.fault;
+            return (self.rules, self.fault);
         }
         let whole = match self.stage {
+            Stage::Done => true,
+            _ if R::NEEDS_END => false,
             Stage::Header => self.block.is_empty() && !self.next.pending,
             Stage::Skip { data, .. } => data == 0,
             Stage::Zero => self.block.is_empty(),
-            Stage::Done => true,
             Stage::Extended { .. } | Stage::Sparse(_) => false,
         };
-        (!whole).then(|| malformed("the archive is cut short"))
+        (self.rules, (!whole).then(|| malformed("the archive is cut short")))
     }
 
     fn step(&mut self, bytes: &[u8]) -> Result<usize, Fault> {
         match &mut self.stage {
             Stage::Skip { data, padding } => {
-                let part = if *data > 0 { &mut *data } else { &mut *padding };
+                let is_data = *data > 0;
+                let part = if is_data { &mut *data } else { &mut *padding };
                 let taken = (bytes.len() as u64).min(*part);
                 *part -= taken;
+                if is_data {
+                    self.rules.data(bytes.get(..taken as usize).unwrap_or_default())?;
+                }
                 if *data == 0 && *padding == 0 {
                     self.stage = Stage::Header;
                 }
@@ -131,7 +172,7 @@ impl TarWalk {
                 }
                 Ok(taken)
             }
-            Stage::Done => Ok(bytes.len()),
+            Stage::Done => self.rules.after(bytes).map(|()| bytes.len()),
         }
     }
 
@@ -183,7 +224,7 @@ impl TarWalk {
         self.entry(block, kind, size)
     }
 
-    fn entry(&mut self, block: &[u8], kind: u8, size: u64) -> Result<(), Fault> {
+    fn entry(&mut self, block: &[u8], kind: u8, stated: u64) -> Result<(), Fault> {
         let next = std::mem::take(&mut self.next);
         let path = next.path.unwrap_or_else(|| path_of(block));
         let directory = kind == 0 && path.last() == Some(&b'/');
@@ -192,39 +233,25 @@ impl TarWalk {
             // Links, devices, directories and pipes have no data, whatever
             // their size field says.
             b'1'..=b'6' => 0,
-            _ => next.size.unwrap_or(size),
+            _ => next.size.unwrap_or(stated),
         };
-        self.see(&path)?;
+        let link = || until_nul(block.get(157..257).unwrap_or_default()).to_vec();
+        self.rules.entry(&Entry {
+            path: &path,
+            kind: if directory { b'5' } else { kind },
+            size,
+            stated: next.size.unwrap_or(stated),
+            link: &next.link.unwrap_or_else(link),
+            sparse: next.sparse || kind == b'S',
+            block,
+            records: &next.records,
+        })?;
         self.stage = if kind == b'S' && block.get(482).is_some_and(|more| *more != 0) {
             Stage::Sparse(size)
         } else {
             skip(size)?
         };
         Ok(())
-    }
-
-    fn see(&mut self, path: &[u8]) -> Result<(), Fault> {
-        let shown = || String::from_utf8_lossy(path).chars().take(120).collect::<String>();
-        let clean = clean(path);
-        if clean.last() == Some(&b".wh.".as_slice()) {
-            return Err(malformed(&format!("`{}` is a whiteout of nothing", shown())));
-        }
-        if self.seen.len() >= self.max {
-            return Err(Fault::Limit(format!("the tar has more than {} entries", self.max)));
-        }
-        let mut hash = Sha256::new();
-        for part in &clean {
-            hash.update(part);
-            hash.update(b"/");
-        }
-        let mut short = [0; 16];
-        for (to, from) in short.iter_mut().zip(hash.finalize()) {
-            *to = from;
-        }
-        if self.seen.insert(short) {
-            return Ok(());
-        }
-        Err(malformed(&format!("path `{}` stands twice; a layer has each path once", shown())))
     }
 
     /// Applies an extended header that was read whole.
@@ -235,7 +262,8 @@ impl TarWalk {
         };
         match kind {
             b'L' => self.next.path = Some(until_nul(&body).to_vec()),
-            b'x' => self.pax(&body)?,
+            b'K' => self.next.link = Some(until_nul(&body).to_vec()),
+            b'x' => self.next.read(&body)?,
             b'g' => {
                 // Go ignores these in a global header, GNU tar does not.
                 let mut own = Override::default();
@@ -247,10 +275,6 @@ impl TarWalk {
             _ => {}
         }
         Ok(())
-    }
-
-    fn pax(&mut self, body: &[u8]) -> Result<(), Fault> {
-        self.next.read(body)
     }
 }
 
@@ -271,9 +295,12 @@ impl Override {
             match key {
                 b"path" if !value.is_empty() => self.path = Some(value.to_vec()),
                 b"size" if !value.is_empty() => self.size = Some(decimal(value).ok_or_else(bad)?),
+                b"linkpath" if !value.is_empty() => self.link = Some(value.to_vec()),
                 b"GNU.sparse.name" => sparse = Some(value.to_vec()),
                 _ => {}
             }
+            self.sparse |= key.starts_with(b"GNU.sparse.");
+            self.records.push((key.to_vec(), value.to_vec()));
             body = body.get(length..).unwrap_or_default();
         }
         self.path = sparse.or(self.path.take());
@@ -307,7 +334,7 @@ fn checksum_holds(block: &[u8]) -> bool {
 }
 
 /// A number field: octal, or big-endian with the first bit set (GNU).
-fn number(field: &[u8]) -> Option<u64> {
+pub(in crate::image) fn number(field: &[u8]) -> Option<u64> {
     let (first, rest) = field.split_first()?;
     if first & 0x80 != 0 {
         if first & 0x40 != 0 {
@@ -355,21 +382,6 @@ fn until_nul(field: &[u8]) -> &[u8] {
     field.split(|b| *b == 0).next().unwrap_or_default()
 }
 
-/// The components of a path as an extractor resolves them.
-fn clean(path: &[u8]) -> Vec<&[u8]> {
-    let mut parts = Vec::new();
-    for part in path.split(|b| *b == b'/') {
-        match part {
-            b"" | b"." => {}
-            b".." => {
-                parts.pop();
-            }
-            part => parts.push(part),
-        }
-    }
-    parts
-}
-
-fn malformed(why: &str) -> Fault {
+pub(super) fn malformed(why: &str) -> Fault {
     Fault::Malformed(format!("tar: {why}"))
 }

@@ -5,12 +5,13 @@ use std::fmt;
 use zstd::stream::raw::{DParameter, Decoder, Operation};
 
 use super::gzip::Gzip;
-use super::tar::TarWalk;
+use super::rules::LayerRules;
+use super::tar::{Rules, TarWalk};
 use crate::image::want::Compression;
 use crate::image::{Algorithm, Digest, Hasher, Limits};
 
 /// Bytes that a decompressor gives at once.
-const OUT: usize = 64 << 10;
+pub(in crate::image) const OUT: usize = 64 << 10;
 
 /// What decompressing a layer showed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,7 +40,7 @@ pub(in crate::image) enum Fault {
 #[derive(Debug)]
 pub(super) struct Unpack {
     decoder: Step,
-    sink: Sink,
+    sink: Sink<LayerRules>,
     buffer: Vec<u8>,
     fault: Option<Fault>,
 }
@@ -59,8 +60,9 @@ impl Unpack {
             Compression::Gzip => Step::Gzip(Gzip::new()),
             Compression::Zstd => Zstd::new(limits.zstd_window_log).map_or(Step::Broken, Step::Zstd),
         };
+        let sink = Sink::new(algorithm, LayerRules::new(limits.tar_entries), limits);
         let buffer = if matches!(decoder, Step::Tar) { Vec::new() } else { vec![0; OUT] };
-        Self { decoder, sink: Sink::new(algorithm, limits), buffer, fault: None }
+        Self { decoder, sink, buffer, fault: None }
     }
 
     /// Takes the next compressed bytes; none after the first fault.
@@ -68,7 +70,7 @@ impl Unpack {
         if self.fault.is_some() {
             return;
         }
-        self.sink.taken = self.sink.taken.saturating_add(bytes.len() as u64);
+        self.sink.take(bytes.len());
         let step = match &mut self.decoder {
             Step::Tar => self.sink.write(bytes),
             Step::Gzip(gzip) => gzip.update(bytes, &mut self.buffer, &mut self.sink),
@@ -87,17 +89,20 @@ impl Unpack {
             (None, Step::Broken) => Err(Fault::Limit("no memory for the decompressor".to_owned())),
         };
         match end {
-            Ok(()) => self.sink.finish(),
+            Ok(()) => {
+                let (diff_id, _, _, tar) = self.sink.finish();
+                Contents::Read { diff_id, tar }
+            }
             Err(fault) => Contents::Failed(fault),
         }
     }
 }
 
-/// Where decompressed bytes go.
+/// Where decompressed bytes go: into a hash and a walk, within bounds.
 #[derive(Debug)]
-pub(super) struct Sink {
+pub(in crate::image) struct Sink<R> {
     hasher: Hasher,
-    tar: TarWalk,
+    tar: TarWalk<R>,
     /// Compressed bytes so far.
     taken: u64,
     given: u64,
@@ -106,11 +111,11 @@ pub(super) struct Sink {
     floor: u64,
 }
 
-impl Sink {
-    fn new(algorithm: Algorithm, limits: &Limits) -> Self {
+impl<R: Rules> Sink<R> {
+    pub(in crate::image) fn new(algorithm: Algorithm, rules: R, limits: &Limits) -> Self {
         Self {
             hasher: Hasher::new(algorithm),
-            tar: TarWalk::new(limits.tar_entries),
+            tar: TarWalk::new(rules),
             taken: 0,
             given: 0,
             max: limits.layer_contents_bytes,
@@ -119,7 +124,17 @@ impl Sink {
         }
     }
 
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
+    /// Counts compressed bytes that are about to be decompressed.
+    pub(in crate::image) fn take(&mut self, bytes: usize) {
+        self.taken = self.taken.saturating_add(bytes as u64);
+    }
+
+    /// Decompressed bytes so far.
+    pub(in crate::image) fn given(&self) -> u64 {
+        self.given
+    }
+
+    pub(in crate::image) fn write(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         self.given = self.given.saturating_add(bytes.len() as u64);
         if self.given > self.max {
             return Err(Fault::Limit(format!("decompresses to more than {} bytes", self.max)));
@@ -133,8 +148,11 @@ impl Sink {
         Ok(())
     }
 
-    fn finish(self) -> Contents {
-        Contents::Read { diff_id: self.hasher.finish(), tar: self.tar.finish() }
+    /// The digest of all that was written, how much that was, the rules with
+    /// what they saw, and what is wrong with the tar.
+    pub(in crate::image) fn finish(self) -> (Digest, u64, R, Option<Fault>) {
+        let (rules, fault) = self.tar.finish();
+        (self.hasher.finish(), self.given, rules, fault)
     }
 }
 
@@ -152,7 +170,12 @@ impl Zstd {
         Some(Self { decoder, whole: false })
     }
 
-    fn update(&mut self, mut input: &[u8], out: &mut [u8], sink: &mut Sink) -> Result<(), Fault> {
+    fn update(
+        &mut self,
+        mut input: &[u8],
+        out: &mut [u8],
+        sink: &mut Sink<LayerRules>,
+    ) -> Result<(), Fault> {
         loop {
             let step = self.decoder.run_on_buffers(input, out).map_err(|e| zstd_fault(&e))?;
             if step.bytes_read > 0 || step.bytes_written > 0 {

@@ -68,7 +68,12 @@ impl Sprout {
 }
 
 /// A node of which nothing but the descriptor is known.
-pub(super) fn bare(kind: NodeKind, digest: String, size: u64, media_type: String) -> Node {
+pub(in crate::image) fn bare(
+    kind: NodeKind,
+    digest: String,
+    size: u64,
+    media_type: String,
+) -> Node {
     Node {
         digest,
         size,

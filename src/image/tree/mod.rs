@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 pub use file::{FileCheck, FileHasher};
+pub(in crate::image) use grow::bare;
 
 use super::layer::LayerCheck;
 use super::want::{Read, Want};

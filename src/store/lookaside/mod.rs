@@ -17,6 +17,7 @@ use self::config::RegistriesD;
 use super::chunks::blocking;
 use super::registry::{Elsewhere, RegistryOptions};
 use super::{Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole};
+use crate::image::aci::AciName;
 use crate::image::{Descriptor, Digest, Reference};
 use crate::limits::Limits;
 
@@ -206,6 +207,18 @@ impl Store for WithLookaside {
         tag: Option<&str>,
     ) -> Result<(), StoreError> {
         self.store.push_manifest(descriptor, bytes, tag).await
+    }
+
+    fn dependencies(&self) -> &[PathBuf] {
+        self.store.dependencies()
+    }
+
+    fn asked(&self) -> Option<&AciName> {
+        self.store.asked()
+    }
+
+    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+        self.store.detached().await
     }
 
     fn whole(&self) -> Option<Whole> {
