@@ -182,5 +182,7 @@ pub(crate) fn word(state: &NodeState) -> &'static str {
         NodeState::Ambiguous(_) => "ambiguous",
         NodeState::Malformed(_) => "malformed",
         NodeState::LimitExceeded(_) => "limit-exceeded",
+        NodeState::Unpinned(_) => "unpinned",
+        NodeState::NotContentAddressed(_) => "not-content-addressed",
     }
 }

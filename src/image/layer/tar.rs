@@ -48,8 +48,6 @@ pub(in crate::image) struct Entry<'b> {
     pub(in crate::image) sparse: bool,
     /// The header's block.
     pub(in crate::image) block: &'b [u8],
-    /// Its pax records.
-    pub(in crate::image) records: &'b [(Vec<u8>, Vec<u8>)],
 }
 
 /// The walk. It stops at the first fault; the bytes are hashed elsewhere.
@@ -93,7 +91,6 @@ struct Override {
     size: Option<u64>,
     link: Option<Vec<u8>>,
     sparse: bool,
-    records: Vec<(Vec<u8>, Vec<u8>)>,
     /// Headers that speak of the next entry were read.
     pending: bool,
 }
@@ -244,7 +241,6 @@ impl<R: Rules> TarWalk<R> {
             link: &next.link.unwrap_or_else(link),
             sparse: next.sparse || kind == b'S',
             block,
-            records: &next.records,
         })?;
         self.stage = if kind == b'S' && block.get(482).is_some_and(|more| *more != 0) {
             Stage::Sparse(size)
@@ -300,7 +296,6 @@ impl Override {
                 _ => {}
             }
             self.sparse |= key.starts_with(b"GNU.sparse.");
-            self.records.push((key.to_vec(), value.to_vec()));
             body = body.get(length..).unwrap_or_default();
         }
         self.path = sparse.or(self.path.take());
