@@ -171,6 +171,7 @@ pub(crate) fn claims(payload: &[u8], target: &Digest, limits: &Limits) -> Result
 /// Parses a payload, strictly.
 pub(super) fn read(payload: &[u8], limits: &Limits) -> Result<Payload, Reason> {
     json::scan(payload, &[], limits.json_depth).map_err(|e| bad_json("payload", &e))?;
+    objects(payload)?;
     let payload: Payload =
         serde_json::from_slice(payload).map_err(|e| bad_document("payload", &e))?;
     match payload.critical.kind.as_str() {
@@ -180,6 +181,18 @@ pub(super) fn read(payload: &[u8], limits: &Limits) -> Result<Payload, Reason> {
         TYPE => Ok(payload),
         other => Err(Reason::Malformed(format!("critical.type is `{}`", clip(other)))),
     }
+}
+
+/// Serde would read an array as an object whose members stand in order.
+fn objects(payload: &[u8]) -> Result<(), Reason> {
+    let value: serde_json::Value =
+        serde_json::from_slice(payload).map_err(|e| bad_document("payload", &e))?;
+    for at in ["", "/critical", "/critical/identity", "/critical/image", "/optional"] {
+        if value.pointer(at).is_some_and(|member| !member.is_object()) {
+            return Err(Reason::Malformed(format!("payload: `{at}` is no object")));
+        }
+    }
+    Ok(())
 }
 
 impl Payload {
