@@ -63,6 +63,8 @@ pub(super) enum FormatArg {
     /// GPG simple signing in a lookaside store (podman, skopeo), with an
     /// OpenPGP key.
     Simple,
+    /// A detached OpenPGP signature beside an ACI (`FILE.asc`, rkt).
+    Appc,
 }
 
 impl From<FormatArg> for Format {
@@ -71,6 +73,7 @@ impl From<FormatArg> for Format {
             FormatArg::Sigstore => Self::Sigstore,
             FormatArg::Cosign => Self::Cosign,
             FormatArg::Simple => Self::Simple,
+            FormatArg::Appc => Self::Appc,
         }
     }
 }

@@ -1,5 +1,7 @@
 //! Signing: recompute the tree, sign its root or every manifest in it, attach.
 
+mod whole;
+
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
@@ -150,7 +152,9 @@ impl Job<'_> {
             let payload = String::from_utf8_lossy(&payload).into_owned();
             return Ok(Outcome::WouldSign { subject: digest, payload });
         }
+        // who signed an ACI is found while it is hashed for that
         if self.options.attach
+            && self.options.format != Format::Appc
             && let Some(item) = self.existing(subject).await?
         {
             return Ok(Outcome::AlreadyThere { subject: digest, item });
@@ -159,6 +163,7 @@ impl Job<'_> {
             (Format::Sigstore, SigningKey::Key(key)) => self.sigstore(key, subject, &payload).await,
             (Format::Cosign, SigningKey::Key(key)) => self.cosign(key, subject, payload).await,
             (Format::Simple, SigningKey::OpenPgp(key)) => self.simple(key, subject, &payload).await,
+            (Format::Appc, SigningKey::OpenPgp(key)) => self.appc(key, subject).await,
             (other, _) => Err(unwritten(other)),
         }
     }
@@ -178,6 +183,8 @@ impl Job<'_> {
                 })?;
                 Ok(simple::payload(&subject.digest, name, self.options.created))
             }
+            // the payload is the file itself
+            Format::Appc => Ok(format!("{} bytes, {}", subject.size, subject.digest).into_bytes()),
             other => Err(unwritten(other)),
         }
     }
@@ -193,6 +200,9 @@ impl Job<'_> {
         let digest = subject.digest.clone();
         if !self.options.attach {
             return Ok(Outcome::Signed { subject: digest, bundle });
+        }
+        if self.image.store().whole().is_some() {
+            return self.bundle_beside(subject, bundle).await;
         }
         let created = self.options.created;
         let item =

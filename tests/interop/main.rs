@@ -23,6 +23,7 @@ mod detached;
 mod evaluator;
 mod export;
 mod images;
+mod openpgp;
 mod policy_json;
 mod schema1;
 mod store;

@@ -3,6 +3,14 @@
 //! The fixtures are gpg's (`tests/data/make-openpgp.sh`); what is signed here
 //! is verified by gpg again (`gnupg`).
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests fail by panicking"
+)]
+
 mod files;
 mod gnupg;
 mod hostile;

@@ -99,12 +99,15 @@ impl Certificate {
             return Err(format!("key {} {why}", self.fingerprint));
         }
         let own = self.self_signature(at);
-        let own = own.ok_or_else(|| format!("no self-signature of key {} holds", self.fingerprint))?;
+        let own =
+            own.ok_or_else(|| format!("no self-signature of key {} holds", self.fingerprint))?;
         lives(primary, own, at).map_err(|why| format!("key {} {why}", self.fingerprint))?;
         match key {
-            Key::Primary(_) => may_sign(own, true)
-                .map_err(|why| format!("key {} {why}", self.fingerprint))?,
-            Key::Sub(subkey) => self.binding(subkey, at)
+            Key::Primary(_) => {
+                may_sign(own, true).map_err(|why| format!("key {} {why}", self.fingerprint))?
+            }
+            Key::Sub(subkey) => self
+                .binding(subkey, at)
                 .map_err(|why| format!("subkey {:x} {why}", subkey.key.fingerprint()))?,
         }
         name(key.public_params())
@@ -113,12 +116,16 @@ impl Certificate {
     /// The self-signature that speaks for the primary key at that time.
     fn self_signature(&self, at: Timestamp) -> Option<&Signature> {
         let primary = &self.inner.primary_key;
-        let direct = self.inner.details.direct_signatures.iter().filter(|s| {
-            s.typ() == Some(SignatureType::Key) && s.verify_key(primary).is_ok()
-        });
+        let direct = self
+            .inner
+            .details
+            .direct_signatures
+            .iter()
+            .filter(|s| s.typ() == Some(SignatureType::Key) && s.verify_key(primary).is_ok());
         let users = self.inner.details.users.iter().flat_map(|user| {
             let holds = |s: &&Signature| {
-                s.is_certification() && s.verify_certification(primary, Tag::UserId, &user.id).is_ok()
+                s.is_certification()
+                    && s.verify_certification(primary, Tag::UserId, &user.id).is_ok()
             };
             let (revocations, certifications): (Vec<_>, Vec<_>) = (user.signatures.iter())
                 .filter(holds)
@@ -136,9 +143,10 @@ impl Certificate {
         if let Some(why) = revoked(&subkey.signatures, SignatureType::SubkeyRevocation, holds, at) {
             return Err(why);
         }
-        let bindings = subkey.signatures.iter().filter(|s| {
-            s.typ() == Some(SignatureType::SubkeyBinding) && holds(s)
-        });
+        let bindings = subkey
+            .signatures
+            .iter()
+            .filter(|s| s.typ() == Some(SignatureType::SubkeyBinding) && holds(s));
         let binding = newest(bindings, at).ok_or("is bound by no signature that holds")?;
         lives(&subkey.key, binding, at)?;
         may_sign(binding, false)?;

@@ -81,7 +81,8 @@ impl ContentHash {
     pub(super) fn begin(signature: &Signature) -> Result<Self, PgpFailure> {
         let config = signature.config().ok_or_else(|| unfit("its version is not known"))?;
         let created = fit(config)?;
-        let mut hasher = config.hash_alg.new_hasher().map_err(|_| unfit("its hash is not known"))?;
+        let mut hasher =
+            config.hash_alg.new_hasher().map_err(|_| unfit("its hash is not known"))?;
         if let SignatureVersionSpecific::V6 { salt } = &config.version_specific {
             if config.hash_alg.salt_len() != Some(salt.len()) {
                 return Err(unfit("its salt has a wrong length"));

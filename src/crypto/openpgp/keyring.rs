@@ -32,9 +32,8 @@ impl Keyring {
             return Err(OpenPgpError::Limit(format!("the keyring is larger than {limit} bytes")));
         }
         let packets = packets::read(bytes, &BlockType::PublicKey)?;
-        let secret = |packet: &Packet| {
-            matches!(packet, Packet::SecretKey(_) | Packet::SecretSubkey(_))
-        };
+        let secret =
+            |packet: &Packet| matches!(packet, Packet::SecretKey(_) | Packet::SecretSubkey(_));
         if packets.iter().any(secret) {
             let why = "it holds a secret key; name what `gpg --export` writes";
             return Err(OpenPgpError::Unsupported(why.to_owned()));

@@ -46,7 +46,8 @@ fn blocks(mut text: &[u8]) -> Result<Vec<&[u8]>, OpenPgpError> {
         if !text.starts_with(BEGIN) {
             return Err(malformed("there is text outside of the armour"));
         }
-        let end = find(text, b"\n-----END PGP ").ok_or_else(|| malformed("the armour is cut off"))?;
+        let end =
+            find(text, b"\n-----END PGP ").ok_or_else(|| malformed("the armour is cut off"))?;
         let tail = text.get(end + 1..).unwrap_or_default();
         let line = tail.iter().position(|b| *b == b'\n').unwrap_or(tail.len());
         let (block, rest) = text.split_at(end + 1 + line);
@@ -66,7 +67,9 @@ fn dearmor(text: &[u8], block: &BlockType) -> Result<Vec<u8>, OpenPgpError> {
     reader.read_header().map_err(|error| malformed(&error.to_string()))?;
     if reader.typ.as_ref() != Some(block) {
         let what = reader.typ.as_ref().map_or_else(String::new, ToString::to_string);
-        return Err(OpenPgpError::Unsupported(format!("armour of `{what}`, where `{block}` belongs")));
+        return Err(OpenPgpError::Unsupported(format!(
+            "armour of `{what}`, where `{block}` belongs"
+        )));
     }
     let mut bytes = Vec::new();
     reader.read_to_end(&mut bytes).map_err(|error| malformed(&error.to_string()))?;

@@ -77,7 +77,9 @@ impl SecretKey {
                 ));
             }
             (Some(Err(error)), None) => return Err(no_key(malformed(&error.to_string()))),
-            (None, _) => return Err(KeyError::Malformed("there is no secret key in it".to_owned())),
+            (None, _) => {
+                return Err(KeyError::Malformed("there is no secret key in it".to_owned()));
+            }
         };
         let certificate = Certificate::new(key.to_public_key()).ok_or_else(|| {
             KeyError::Unsupported("RSA, NIST curves and Ed25519 sign; this key is another".into())

@@ -64,7 +64,7 @@ impl AciTree {
         if let Some(id) = check.id() {
             let at = tree.push(layer(id.to_string(), check.size(), 0));
             tree.set(at, NodeState::Verified);
-            tree.plant(check, 0, &[id.clone()]);
+            tree.plant(check, 0, std::slice::from_ref(id));
         }
         tree
     }
