@@ -29,8 +29,9 @@ use crate::report;
 #[command(after_help = "Examples:\n  \
     ocisign verify --policy policies/release.json registry.example/app:v1\n  \
     ocisign verify --key me.pub -a env=prod registry.example/app:v1\n  \
+    ocisign verify --keyring lea.gpg aci:app.aci\n  \
     ocisign verify --policy p.json --as registry.example/app:v1 oci:layout:v1")]
-#[command(group(ArgGroup::new("rules").required(true).args(["policy", "key"])))]
+#[command(group(ArgGroup::new("rules").required(true).args(["policy", "key", "keyring"])))]
 pub(super) struct Verify {
     /// Images to decide on.
     #[arg(required_unless_present = "print_policy", value_name = "IMAGE")]
@@ -42,14 +43,18 @@ pub(super) struct Verify {
     /// any one of several is enough.
     #[arg(long, value_name = "PUB")]
     key: Vec<String>,
+    /// Without a policy: a file of exported OpenPGP keys, for GPG simple
+    /// signing and ACIs; any key of several is enough.
+    #[arg(long, value_name = "FILE")]
+    keyring: Vec<PathBuf>,
     /// With --key: an annotation that must be signed, as KEY=VALUE.
     #[arg(short = 'a', long = "annotation", value_name = "K=V", conflicts_with = "policy", value_parser = pair)]
     annotation: Vec<(String, String)>,
-    /// With --key: how the signed name must agree with the requested one.
+    /// With --key or --keyring: how the signed name must agree with the requested one.
     #[arg(long, value_name = "RULE", conflicts_with = "policy", default_value = "none",
           value_parser = ["none", "repository", "exact", "exactOrDigest"])]
     reference: String,
-    /// With --key: show the policy that it stands for, and stop.
+    /// With --key or --keyring: show the policy that it stands for, and stop.
     #[arg(long, conflicts_with = "policy")]
     print_policy: bool,
     /// How deep the image is recomputed; the policy may ask for more.
@@ -123,6 +128,7 @@ impl Verify {
         let keys = self.key.iter().map(|key| verifying_key(key, limits));
         Ok(engine::shorthand(&Shorthand {
             keys: &keys.collect::<Result<Vec<_>, _>>()?,
+            keyrings: &self.keyring,
             annotations: &annotations(&self.annotation)?,
             reference: &self.reference,
         }))

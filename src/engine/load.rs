@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
@@ -176,6 +176,8 @@ fn blob<T>(
 pub struct Shorthand<'a> {
     /// Public keys; any one of them is enough.
     pub keys: &'a [PublicKey],
+    /// Files of OpenPGP keyrings; any key of any of them is enough.
+    pub keyrings: &'a [PathBuf],
     /// Annotations that must be signed.
     pub annotations: &'a BTreeMap<String, String>,
     /// How the signed name must agree with the requested one.
@@ -193,6 +195,10 @@ pub fn shorthand(shorthand: &Shorthand<'_>) -> String {
             let name = format!("key-{}", seen.len());
             signers.insert(name, serde_json::json!({ "keys": [{ "pem": key.to_pem() }] }));
         }
+    }
+    for (at, file) in shorthand.keyrings.iter().enumerate() {
+        let keyring = serde_json::json!({ "pgp": { "keyring": { "file": file } } });
+        signers.insert(format!("keyring-{}", at + 1), keyring);
     }
     let mut signed = serde_json::json!({
         "by": signers.keys().collect::<Vec<_>>(),

@@ -10,8 +10,8 @@ use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
 use crate::store::registry::{ClientIdentity, Notice};
 use crate::store::{
-    Aci, Archive, External, Layout, LookasideOptions, Registry, RegistryOptions, Store, Target,
-    WithLookaside,
+    Aci, Archive, DockerArchive, External, Layout, LookasideOptions, Registry, RegistryOptions,
+    Store, Target, WithLookaside,
 };
 
 /// How to reach registries. The default speaks HTTPS with the system's
@@ -200,8 +200,8 @@ pub(super) fn open_store(
                 "`{name}` must be fetched first; save the image and name its file"
             )));
         }
-        Source::DockerArchive { .. } => {
-            return Err(Error::Usage(format!("{source} is not read yet")));
+        Source::DockerArchive { file, .. } => {
+            Arc::new(DockerArchive::open(Path::new(file), limits.clone())?)
         }
     };
     Ok(match access.fetch_external {

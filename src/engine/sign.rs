@@ -201,7 +201,7 @@ impl Job<'_> {
         if !self.options.attach {
             return Ok(Outcome::Signed { subject: digest, bundle });
         }
-        if self.image.store().whole().is_some() {
+        if self.image.store().keeps_beside() {
             return self.bundle_beside(subject, bundle).await;
         }
         let created = self.options.created;

@@ -1,6 +1,6 @@
 //! OCI layouts in a tar: `oci-archive:FILE`.
 
-mod scan;
+pub(super) mod scan;
 mod write;
 
 use std::collections::HashMap;
@@ -85,7 +85,7 @@ impl Files for Tar {
             Some(Position::File { offset, len }) => {
                 Ok(Some(Run { file: self.file.clone(), offset: *offset, len: *len }))
             }
-            Some(Position::Folder) => Err(StoreError::Protocol {
+            Some(Position::Folder | Position::Link(_)) => Err(StoreError::Protocol {
                 place: self.place(),
                 reason: format!("{name} is no regular file; make the archive again"),
             }),

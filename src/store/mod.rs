@@ -7,6 +7,7 @@ pub mod auth;
 mod beside;
 pub mod cached;
 mod chunks;
+mod docker_archive;
 mod external;
 mod layout;
 mod lookaside;
@@ -27,6 +28,7 @@ pub use aci::Aci;
 pub use archive::{Archive, write_archive};
 pub use cached::{Cached, Shelf};
 pub use chunks::chunks;
+pub use docker_archive::DockerArchive;
 pub use external::External;
 pub use layout::Layout;
 pub use lookaside::{LookasideOptions, WithLookaside};
@@ -288,6 +290,11 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// they say how it is to be hashed.
     async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
         Ok(Vec::new())
+    }
+
+    /// Whether bundles lie beside the image and not in it.
+    fn keeps_beside(&self) -> bool {
+        self.whole().is_some()
     }
 
     /// Puts a signature of `subject` beside the image; gives where it is.

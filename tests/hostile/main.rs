@@ -132,8 +132,12 @@ fn engine(limits: &Limits) -> Engine {
     let pem = std::fs::read(path("keys-test/ecdsa-p256/key.pub")).unwrap();
     let keys = [PublicKey::from_pem(&pem, limits).unwrap()];
     let annotations = BTreeMap::new();
-    let policy =
-        shorthand(&Shorthand { keys: &keys, annotations: &annotations, reference: "none" });
+    let policy = shorthand(&Shorthand {
+        keys: &keys,
+        keyrings: &[],
+        annotations: &annotations,
+        reference: "none",
+    });
     Engine::from_text("test", policy.as_bytes(), Path::new("."), limits).unwrap()
 }
 

@@ -19,6 +19,7 @@ mod common;
 mod copies;
 mod cosign;
 mod detached;
+mod docker_archive;
 #[path = "../export/evaluator.rs"]
 mod evaluator;
 mod export;

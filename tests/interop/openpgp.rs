@@ -154,6 +154,10 @@ fn an_aci_by_actool_that_gpg_signed() {
     s.peer("gpg", "--batch --armor --detach-sign app.aci").exits(0);
     verify("lea.json").exits(0).says("counts: lea, appc app.aci.asc");
     verify("other.json").exits(1).says("made with a key that the policy does not name");
+    s.ocisign("verify aci:app.aci --keyring nist.pub.asc").exits(0).says("counts: keyring-1");
+    s.ocisign("verify aci:app.aci --keyring other.pub.asc").exits(1);
+    s.ocisign("verify aci:app.aci --keyring other.pub.asc --keyring nist.pub.asc").exits(0);
+    s.ocisign("verify aci:app.aci --keyring app.aci").exits(1).says("text outside of the armour");
     // recompressed: the same image ID, another file, and nobody signed that
     let before = s.ocisign("tree aci:app.aci").exits(0).stdout;
     let id = before.split_whitespace().find(|word| word.starts_with("sha512:")).unwrap().to_owned();

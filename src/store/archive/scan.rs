@@ -18,16 +18,18 @@ use crate::store::StoreError;
 const BLOCK: u64 = 512;
 
 /// What a name of the tar is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Position {
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(in crate::store) enum Position {
     /// A regular file: a run of bytes of the tar.
     File { offset: u64, len: u64 },
     /// A folder.
     Folder,
+    /// A link, by the name in the tar that it leads to.
+    Link(String),
 }
 
 /// Every name of the tar and where it lies.
-pub(super) fn scan(
+pub(in crate::store) fn scan(
     file: &File,
     place: &str,
     limits: &Limits,
@@ -61,12 +63,13 @@ struct Scan<'a> {
 #[derive(Debug, Default)]
 struct Extended {
     name: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
     size: Option<u64>,
 }
 
 impl Extended {
     fn is_empty(&self) -> bool {
-        self.name.is_none() && self.size.is_none()
+        self.name.is_none() && self.size.is_none() && self.link.is_none()
     }
 }
 
@@ -113,8 +116,11 @@ impl Scan<'_> {
                 return self.named(name, extended);
             }
             EntryType::GNULongLink => {
-                self.extension(size)?;
-                return Ok(extended);
+                let mut link = self.extension(size)?;
+                while link.last() == Some(&0) {
+                    link.pop();
+                }
+                return self.linked(link, extended);
             }
             _ => {}
         }
@@ -124,12 +130,16 @@ impl Scan<'_> {
         };
         let (name, slash) = self.clean(&name)?;
         let folder = kind == EntryType::Directory || slash;
-        self.keep(name, kind, folder, size)?;
+        let link = match extended.link {
+            Some(link) => link,
+            None => header.link_name_bytes().unwrap_or_default().into_owned(),
+        };
+        self.keep(name, kind, folder, size, &link)?;
         self.skip(if kind == EntryType::Directory { 0 } else { size })?;
         Ok(Extended::default())
     }
 
-    /// Notes where a name lies. Links and devices count for nothing, and are
+    /// Notes where a name lies. Devices count for nothing; they and links are
     /// refused where a layout's own files belong.
     fn keep(
         &mut self,
@@ -137,6 +147,7 @@ impl Scan<'_> {
         kind: EntryType,
         folder: bool,
         len: u64,
+        link: &[u8],
     ) -> Result<(), StoreError> {
         let position = match kind {
             _ if folder => Position::Folder,
@@ -144,7 +155,8 @@ impl Scan<'_> {
             _ if is_ours(&name) => {
                 return Err(self.broken(&format!("`{name}` is no regular file")));
             }
-            EntryType::Symlink | EntryType::Link => return Ok(()),
+            EntryType::Symlink => Position::Link(self.leads_to(&name, link)?),
+            EntryType::Link => Position::Link(self.leads_to("", link)?),
             EntryType::Char | EntryType::Block | EntryType::Fifo => return Ok(()),
             _ => return Err(self.broken(&format!("`{name}` is of a kind that tars differ in"))),
         };
@@ -188,6 +200,7 @@ impl Scan<'_> {
             seen.push(key);
             match key {
                 "path" => extended = self.named(value.to_vec(), extended)?,
+                "linkpath" => extended = self.linked(value.to_vec(), extended)?,
                 "size" => {
                     let size = record.value().ok().and_then(decimal).ok_or_else(bad)?;
                     extended.size = Some(size);
@@ -206,6 +219,31 @@ impl Scan<'_> {
             None => Ok(Extended { name: Some(name), ..extended }),
             Some(_) => Err(self.broken("an entry has two names")),
         }
+    }
+
+    fn linked(&self, link: Vec<u8>, extended: Extended) -> Result<Extended, StoreError> {
+        match extended.link {
+            None => Ok(Extended { link: Some(link), ..extended }),
+            Some(_) => Err(self.broken("a link leads to two places")),
+        }
+    }
+
+    /// The name in the tar that a link of `name` leads to. One that leads out
+    /// of it is kept as leading nowhere: who asks for it is told.
+    fn leads_to(&self, name: &str, link: &[u8]) -> Result<String, StoreError> {
+        let link = std::str::from_utf8(link).map_err(|_| self.broken("a link is not UTF-8"))?;
+        let mut parts: Vec<&str> = name.split('/').collect();
+        parts.pop();
+        for part in link.split('/') {
+            match part {
+                "" if link.starts_with('/') => return Ok(String::new()),
+                "" | "." => {}
+                ".." if parts.pop().is_none() => return Ok(String::new()),
+                ".." => {}
+                part => parts.push(part),
+            }
+        }
+        Ok(parts.join("/"))
     }
 
     /// A name without `./` in front and `/` behind, and whether it had the

@@ -44,7 +44,7 @@ impl Run {
     }
 
     /// All of its bytes, where they are `max` at most.
-    fn read(&self, what: &str, max: u64) -> Result<Vec<u8>, StoreError> {
+    pub(crate) fn read(&self, what: &str, max: u64) -> Result<Vec<u8>, StoreError> {
         let len = match usize::try_from(self.len) {
             Ok(len) if self.len <= max => len,
             _ => return Err(StoreError::TooLarge { what: what.to_owned(), limit: max }),
