@@ -44,7 +44,7 @@ An IMAGE is one of
   registry/repo[:tag][@digest]   an image in a registry (also docker://…)
   oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
-  docker-archive:FILE[:NAME:TAG] what `docker save` writes, of any generation
+  docker-archive:FILE[:NAME:TAG] what `docker save` writes since 1.10
   aci:FILE                       an appc image
 
 Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
