@@ -107,8 +107,7 @@ pub fn needs(shape: &Shape, image: &str) -> Vec<String> {
     let mut needs = Vec::new();
     if Generation::of(shape) == Some(Generation::DockerV1) {
         needs.push(format!(
-            "give it a digest: sign the file as it lies there (`ocisign sign --key KEY {image}`), or \
-             convert it (`ocisign convert {image} oci:DIR`) and sign the result"
+            "give it a digest: sign the file as it lies there (`ocisign sign --key KEY {image}`)"
         ));
     }
     needs.extend(shape.nodes.iter().filter_map(need));
