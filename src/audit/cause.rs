@@ -189,6 +189,8 @@ pub(super) fn of_verdict(verdict: &Verdict, policy: &Policy) -> Vec<Cause> {
         Row::PolicyExpired => vec![Cause::new(Class::PolicyExpired, &verdict.summary)],
         Row::PolicyNotYetValid => vec![Cause::new(Class::PolicyNotYetValid, &verdict.summary)],
         Row::Integrity => vec![Cause::new(Class::Integrity, &found())],
+        // no image of a registry is of such a format
+        Row::NotContentAddressed => vec![Cause::new(Class::Integrity, &verdict.summary)],
         Row::Revoked => vec![Cause::new(Class::Revoked, &sentences(&verdict.findings))],
         Row::NoRule => {
             let why = format!("no rule of the policy matches these names at {host}");

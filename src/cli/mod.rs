@@ -13,6 +13,7 @@ mod certificate;
 #[cfg(feature = "webhook")]
 mod cluster;
 mod containerd;
+mod convert;
 mod copy;
 mod exit;
 mod export;
@@ -44,7 +45,7 @@ An IMAGE is one of
   registry/repo[:tag][@digest]   an image in a registry (also docker://…)
   oci:DIR[:TAG][@DIGEST]         an image in an OCI layout
   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
-  docker-archive:FILE[:NAME:TAG] what `docker save` writes since 1.10
+  docker-archive:FILE[:NAME:TAG] what `docker save` writes
   aci:FILE                       an appc image
 
 Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
@@ -74,6 +75,7 @@ enum Command {
     Tree(tree::Tree),
     Inspect(inspect::Inspect),
     Copy(copy::Copy),
+    Convert(convert::Convert),
     Key(key::Key),
     Policy(policy::Policy),
     #[cfg(feature = "webhook")]
@@ -108,6 +110,7 @@ pub fn run() -> Exit {
         Command::Tree(verb) => verb.run(&out),
         Command::Inspect(verb) => verb.run(&out),
         Command::Copy(verb) => verb.run(&out),
+        Command::Convert(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]

@@ -290,7 +290,7 @@ fn is_final(row: Row) -> bool {
         | Row::NoRule
         | Row::Rejected
         | Row::Holds => true,
-        Row::Integrity | Row::Checks | Row::Incomplete => false,
+        Row::Integrity | Row::Checks | Row::NotContentAddressed | Row::Incomplete => false,
     }
 }
 

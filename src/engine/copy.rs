@@ -8,10 +8,13 @@
 mod transfer;
 mod walk;
 
+use std::collections::HashSet;
+
 use crate::image::{Descriptor, Digest, DocumentError};
 use crate::limits::Limits;
 use crate::store::{Store, StoreError, Target};
 
+use self::transfer::Part;
 use self::walk::{Fetched, Walk};
 
 /// What was copied.
@@ -135,17 +138,7 @@ pub async fn copy(
     if with_referrers {
         walk.attached().await?;
     }
-    let mut copied = Copied {
-        root: root.descriptor.clone(),
-        manifests: walk.manifests.len() + 1,
-        attached: walk.manifests.iter().filter(|m| m.attached).count(),
-        blobs: 0,
-        bytes: 0,
-        present: 0,
-        external: Vec::new(),
-        skipped: walk.skipped,
-    };
-    transfer::blobs(src, dst, walk.blobs, limits, &mut copied).await?;
+    let tally = transfer::blobs(src, dst, walk.blobs, limits).await?;
     for manifest in &walk.manifests {
         push(dst, manifest, manifest.tag.as_deref()).await?;
     }
@@ -153,7 +146,31 @@ pub async fn copy(
     if tag.is_none() {
         dst.list_untagged(&root.descriptor).await?;
     }
-    Ok(copied)
+    Ok(Copied {
+        root: root.descriptor,
+        manifests: walk.manifests.len() + 1,
+        attached: walk.manifests.iter().filter(|m| m.attached).count(),
+        blobs: tally.written,
+        bytes: tally.bytes,
+        present: tally.present,
+        external: tally.external,
+        skipped: walk.skipped,
+    })
+}
+
+/// Copies blobs, each once, and holds each to its digest and size.
+pub(super) async fn blobs(
+    src: &dyn Store,
+    dst: &dyn Store,
+    blobs: &[Descriptor],
+    limits: &Limits,
+) -> Result<(), CopyError> {
+    let mut seen = HashSet::new();
+    let once = blobs.iter().filter(|blob| seen.insert(&blob.digest));
+    let parts = once
+        .map(|descriptor| Part { descriptor: descriptor.clone(), data: None, sized: true })
+        .collect();
+    transfer::blobs(src, dst, parts, limits).await.map(drop)
 }
 
 /// One after the other: two referrers of one image may share a list that the

@@ -66,7 +66,7 @@ pub(super) async fn grow(
 /// store gives other bytes than the digest names.
 pub(super) async fn resolve(image: &Image, limits: &Limits) -> Result<Digest, Error> {
     if let Some(whole) = image.store().whole() {
-        return whole::digest(&whole).await;
+        return whole::digest(&whole.file).await;
     }
     let root = root(image, limits).await?;
     named(&root, limits)
@@ -91,7 +91,7 @@ pub(super) async fn resolve_signed(
     limits: &Limits,
 ) -> Result<(Digest, Option<Candidate>), Error> {
     if let Some(whole) = image.store().whole() {
-        return Ok((whole::digest(&whole).await?, None));
+        return Ok((whole::digest(&whole.file).await?, None));
     }
     let root = root(image, limits).await?;
     let digest = named(&root, limits)?;

@@ -4,8 +4,10 @@
 mod aci;
 mod attach;
 mod check;
+mod convert;
 pub mod copy;
 mod discover;
+mod docker_v1;
 mod error;
 mod export;
 mod fetch;
@@ -22,6 +24,7 @@ mod whole;
 
 pub use attach::{Entry, Listing, attach, signatures};
 pub use check::{Ask, Engine, Soundness, soundness};
+pub use convert::{Converted, SOURCE_DIGEST, SOURCE_FORMAT, convert};
 pub use error::Error;
 pub use export::{Existing, write_export};
 pub use fetch::read_tree;

@@ -1,10 +1,14 @@
 //! Images that are one file and have no manifest: read once, from its begin
 //! to its end, by whatever reads that format.
 
+pub(super) mod pass;
+
+use std::fs::File;
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
+use std::sync::Arc;
 
-use super::{Ask, Error, Image, aci};
+use super::{Ask, Error, Image, aci, docker_v1};
 use crate::crypto::openpgp::{ContentHash, Detached, OpenPgpError, PgpFailure};
 use crate::evidence::{Format, Reason, Rejection};
 use crate::image::{Depth, Digest, FileHasher, ImageTree};
@@ -49,9 +53,7 @@ pub(super) async fn grow(
     ask: &Ask<'_>,
 ) -> Result<Grown, Error> {
     match whole.format {
-        WholeFormat::DockerV1 => {
-            Err(Error::Usage("archives of Docker v1 are not read yet".to_owned()))
-        }
+        WholeFormat::DockerV1 => docker_v1::grow(image, whole, depth, limits, ask.progress).await,
         WholeFormat::Aci => {
             let signed = match signatures {
                 true => signed(image.store().detached().await?, limits),
@@ -103,11 +105,11 @@ fn begun(item: String, signature: &Detached) -> Signed {
 }
 
 /// The digest of the file.
-pub(super) async fn digest(whole: &Whole) -> Result<Digest, Error> {
-    let whole = whole.clone();
+pub(super) async fn digest(file: &Arc<File>) -> Result<Digest, Error> {
+    let file = file.clone();
     let hash = move || {
         let mut hasher = FileHasher::default();
-        let mut reader = Reader::new(&whole);
+        let mut reader = Reader::new(&file);
         let mut buffer = vec![0; CHUNK];
         loop {
             match reader.read(&mut buffer)? {
@@ -123,19 +125,19 @@ pub(super) async fn digest(whole: &Whole) -> Result<Digest, Error> {
 /// The bytes of the file from its begin, by `pread`: whoever else has it open
 /// does not move where this one reads.
 pub(super) struct Reader<'a> {
-    whole: &'a Whole,
+    file: &'a File,
     at: u64,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(whole: &'a Whole) -> Self {
-        Self { whole, at: 0 }
+    pub(super) fn new(file: &'a File) -> Self {
+        Self { file, at: 0 }
     }
 }
 
 impl std::io::Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
-        let n = self.whole.file.read_at(buffer, self.at)?;
+        let n = self.file.read_at(buffer, self.at)?;
         self.at += n as u64;
         Ok(n)
     }

@@ -107,7 +107,8 @@ pub fn needs(shape: &Shape, image: &str) -> Vec<String> {
     let mut needs = Vec::new();
     if Generation::of(shape) == Some(Generation::DockerV1) {
         needs.push(format!(
-            "give it a digest: sign the file as it lies there (`ocisign sign --key KEY {image}`)"
+            "its ids are no digests: sign the file as it lies there (`ocisign sign --key KEY \
+             {image}`), or make an image with digests of it (`ocisign convert {image} oci:DIR`)"
         ));
     }
     needs.extend(shape.nodes.iter().filter_map(need));

@@ -36,6 +36,8 @@ pub const DOCKER_SCHEMA_1_LAYER: &str = "application/vnd.docker.container.image.
 /// An archive of Docker v1 as a whole; no page gives it a type, so this is
 /// ours.
 pub const DOCKER_V1_ARCHIVE: &str = "application/vnd.ocisign.docker.v1.tar";
+/// The `json` of one image in an archive of Docker v1; ours too.
+pub const DOCKER_V1_IMAGE: &str = "application/vnd.ocisign.docker.v1.image+json";
 /// An ACI file as a whole (appc); no page gives it a type, so this is ours.
 pub const ACI: &str = "application/vnd.ocisign.appc.aci";
 /// The tar in an ACI, whose SHA-512 is the image ID; ours too.

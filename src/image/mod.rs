@@ -6,6 +6,7 @@ mod ancestry;
 mod config;
 mod descriptor;
 mod digest;
+pub mod docker_v1;
 pub mod json;
 mod lanes;
 mod layer;

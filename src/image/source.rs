@@ -14,7 +14,7 @@ use super::{Digest, DigestError, Reference, ReferenceError};
 /// | `HOST/REPO[:TAG][@DIGEST]`, `docker://…` | a registry |
 /// | `oci:DIR[:TAG][@DIGEST]` | an OCI image layout in a directory |
 /// | `oci-archive:FILE[:TAG][@DIGEST]` | a layout in a tar file |
-/// | `docker-archive:FILE[:NAME:TAG][@DIGEST]` | what `docker save` writes since 1.10 |
+/// | `docker-archive:FILE[:NAME:TAG][@DIGEST]` | what `docker save` writes |
 /// | `aci:FILE` | an appc image in a file |
 /// | `aci:NAME[:VERSION][,LABEL=VALUE…]` | an appc image that is found by its name (discovery.md) |
 ///

@@ -38,6 +38,8 @@ pub enum Row {
     Holds,
     /// Row 6: something that must hold does not.
     Checks,
+    /// Row 7: the image has no digests, and nobody signed its file.
+    NotContentAddressed,
     /// No row: the tree or the evidence is incomplete.
     Incomplete,
 }
@@ -54,6 +56,7 @@ impl Row {
             Self::Rejected => "rejected",
             Self::Holds => "holds",
             Self::Checks => "checks",
+            Self::NotContentAddressed => "not-content-addressed",
             Self::Incomplete => "incomplete",
         }
     }
@@ -305,6 +308,7 @@ mod tests {
             Row::Rejected,
             Row::Holds,
             Row::Checks,
+            Row::NotContentAddressed,
             Row::Incomplete,
         ] {
             assert_eq!(serde_json::to_value(row).unwrap(), row.as_str());

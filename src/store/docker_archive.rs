@@ -21,7 +21,11 @@ use self::saved::Saved;
 use super::archive::scan::{self, Position};
 use super::chunks::blocking;
 use super::layout::contents::{Run, blob_name};
-use super::{Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, beside};
+use super::layout::index::is_companion_tag;
+use super::{
+    Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole, WholeFormat,
+    beside,
+};
 use crate::image::Digest;
 use crate::limits::Limits;
 
@@ -38,6 +42,8 @@ struct Tar {
     file: Arc<File>,
     names: HashMap<String, Position>,
     images: Vec<Saved>,
+    /// Its length in bytes, where it is of Docker v1 and has no manifest.
+    v1: Option<u64>,
     limits: Limits,
     /// Where the blobs of the manifests lie that were given out.
     blobs: Mutex<HashMap<Digest, String>>,
@@ -65,11 +71,27 @@ impl DockerArchive {
             file: opened,
             names,
             images: Vec::new(),
+            v1: None,
             limits,
             blobs: Mutex::default(),
         };
-        tar.images = tar.read_images()?;
+        match tar.is_v1() {
+            true => tar.v1 = Some(tar.file.metadata().map_err(failed)?.len()),
+            false => tar.images = tar.read_images()?,
+        }
         Ok(Self { tar: Arc::new(tar) })
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> &Arc<File> {
+        &self.tar.file
+    }
+
+    /// Says that the blob of this digest is the file `name` of the tar.
+    /// Nothing is believed of it: whoever reads the blob hashes it.
+    pub(crate) fn locate(&self, digest: &Digest, name: String) {
+        let mut blobs = self.tar.blobs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        blobs.insert(digest.clone(), name);
     }
 
     /// The names of the images in it, in their order.
@@ -114,16 +136,17 @@ impl Tar {
         run.read(&format!("`{name}` of {}", self.place()), max).map(Some)
     }
 
+    /// Whether it is what Docker wrote before 1.10: no manifest, and folders
+    /// with a layer each. Whoever reads it says what is wrong with those.
+    fn is_v1(&self) -> bool {
+        let of_image = |name: &String| name.ends_with("/layer.tar") || name.ends_with("/json");
+        !self.names.contains_key("manifest.json") && self.names.keys().any(of_image)
+    }
+
     fn read_images(&self) -> Result<Vec<Saved>, StoreError> {
-        let Some(bytes) = self.read("manifest.json", self.limits.manifest_bytes)? else {
-            let v1 = self.names.keys().any(|name| name.ends_with("/layer.tar"));
-            return Err(self.broken(match v1 {
-                true => "it is of Docker's image format 1, which has no digests and is not read \
-                         yet; load it into Docker 1.10 or later and save it again"
-                    .to_owned(),
-                false => "there is no manifest.json; name what `docker save` wrote".to_owned(),
-            }));
-        };
+        let bytes = self.read("manifest.json", self.limits.manifest_bytes)?.ok_or_else(|| {
+            self.broken("there is no manifest.json; name what `docker save` wrote".to_owned())
+        })?;
         saved::parse(&bytes, &self.limits)
             .map_err(|why| self.broken(format!("manifest.json: {why}; save the image again")))
     }
@@ -138,6 +161,19 @@ impl Tar {
     }
 
     fn manifest(&self, target: &Target, max: u64) -> Result<RawManifest, StoreError> {
+        if self.v1.is_some() {
+            // no signature hangs on a manifest that is none
+            if let Target::Tag(tag) = target
+                && is_companion_tag(tag)
+            {
+                return Err(self.absent(&format!("tag `{tag}`")));
+            }
+            return Err(self.broken(
+                "it is of Docker v1 and has no manifest; make an image with one of it: \
+                 `ocisign convert docker-archive:FILE oci:DIR`"
+                    .to_owned(),
+            ));
+        }
         let derived = match target {
             Target::Only => self.derive(self.only()?)?,
             Target::Tag(name) => {
@@ -209,6 +245,11 @@ impl Store for DockerArchive {
 
     async fn referrers(&self, _: &Digest) -> Result<Referrers, StoreError> {
         Ok(Referrers::default())
+    }
+
+    fn whole(&self) -> Option<Whole> {
+        let (len, file) = (self.tar.v1?, self.tar.file.clone());
+        Some(Whole { format: WholeFormat::DockerV1, file, len })
     }
 
     fn keeps_beside(&self) -> bool {

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
+use tempfile::NamedTempFile;
 
 use self::contents::{Contents, Files};
 use self::dir::Dir;
@@ -49,6 +50,21 @@ impl Layout {
     pub fn create(dir: &Path, limits: Limits) -> Result<Self, StoreError> {
         Dir::new(dir).initialise()?;
         Self::open(dir, limits)
+    }
+
+    /// A new file in the layout that nobody sees yet.
+    pub(crate) fn begin_blob(&self) -> Result<NamedTempFile, StoreError> {
+        self.contents.files.begin()
+    }
+
+    /// Makes such a file appear as the blob `digest`, which whoever wrote it
+    /// vouches for.
+    pub(crate) fn finish_blob(
+        &self,
+        file: NamedTempFile,
+        digest: &Digest,
+    ) -> Result<(), StoreError> {
+        self.contents.files.finish_blob(file, digest)
     }
 
     /// The directory.

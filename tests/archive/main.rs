@@ -11,10 +11,13 @@
     reason = "tests fail by panicking"
 )]
 
+mod aci;
 mod build;
 #[path = "../common/mod.rs"]
 mod common;
+mod convert;
 mod hostile;
+mod v1;
 mod verdicts;
 
 use build::{Tar, sha256};

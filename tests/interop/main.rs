@@ -16,6 +16,7 @@
 mod access;
 #[path = "../common/mod.rs"]
 mod common;
+mod convert;
 mod copies;
 mod cosign;
 mod detached;

@@ -362,7 +362,7 @@ pub fn shape() -> impl Strategy<Value = Shape> {
     ];
     let child = prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2), 1 => Just(3)];
     let children = prop::collection::vec((child, image_of()), 0..4);
-    let damage = prop::option::weighted(0.07, (any::<Index>(), 0..9u8));
+    let damage = prop::option::weighted(0.1, (any::<Index>(), 0..13usize));
     (depth, any::<bool>(), image_of(), children, damage).prop_map(
         |(depth, single, image, children, damage)| {
             let mut shape = Shape { depth, nodes: Vec::new() };
@@ -378,7 +378,8 @@ pub fn shape() -> impl Strategy<Value = Shape> {
             }
             if let Some((at, how)) = damage {
                 let at = at.index(shape.nodes.len());
-                shape.nodes[at].state = states()[usize::from(how)].clone();
+                let loose = || NodeState::NotContentAddressed("it goes by an id".to_owned());
+                shape.nodes[at].state = states().get(how).cloned().unwrap_or_else(loose);
             }
             shape
         },

@@ -92,11 +92,14 @@ impl<'a> Judge<'a> {
                 false => answer(Decision::Undecided, Row::Incomplete),
             };
         }
-        // rows 5 and 6
-        match (holds(false), whole) {
-            (true, _) => answer(Decision::Allow, Row::Holds),
-            (false, false) => answer(Decision::Undecided, Row::Incomplete),
-            (false, true) => answer(Decision::Deny, Row::Checks),
+        // rows 5 to 7
+        let loose = |node: &Node| matches!(node.state, NodeState::NotContentAddressed(_));
+        let held = !nodes.iter().any(loose) || all.iter().any(|rule| self.has_signed(rule, depth));
+        match (holds(false), held, whole) {
+            (true, true, _) => answer(Decision::Allow, Row::Holds),
+            (_, _, false) => answer(Decision::Undecided, Row::Incomplete),
+            (false, _, true) => answer(Decision::Deny, Row::Checks),
+            (true, false, true) => answer(Decision::Deny, Row::NotContentAddressed),
         }
     }
 
@@ -172,6 +175,23 @@ impl<'a> Judge<'a> {
                 branches.iter().any(|branch| self.all(rule, branch, depth, signed))
             }
         }
+    }
+
+    /// Whether a `signed` check holds in it, one in a branch only where the
+    /// branch does.
+    fn has_signed(&self, rule: &Rule, depth: Depth) -> bool {
+        let Action::Require { checks, .. } = &rule.action else { return false };
+        self.any_signed(rule, checks, depth)
+    }
+
+    fn any_signed(&self, rule: &Rule, checks: &[Check], depth: Depth) -> bool {
+        checks.iter().filter(|check| !self.waived(rule, check)).any(|check| match &check.kind {
+            CheckKind::Signed(ask) => self.signed(ask),
+            CheckKind::Image(_) => false,
+            CheckKind::AnyOf(branches) => branches.iter().any(|branch| {
+                self.all(rule, branch, depth, false) && self.any_signed(rule, branch, depth)
+            }),
+        })
     }
 
     // --- exceptions
@@ -446,7 +466,8 @@ fn wrong(state: &NodeState) -> bool {
 }
 
 fn unknown(node: &Node, depth: Depth) -> bool {
-    node.state != NodeState::Verified && (node.kind != NodeKind::Layer || depth >= Depth::Layers)
+    let known = matches!(node.state, NodeState::Verified | NodeState::NotContentAddressed(_));
+    !known && (node.kind != NodeKind::Layer || depth >= Depth::Layers)
 }
 
 fn depth(rule: &Rule) -> Option<Depth> {

@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{StreamExt, TryStreamExt};
 
-use super::{Copied, CopyError};
+use super::CopyError;
 use crate::image::{Descriptor, Hasher};
 use crate::limits::Limits;
 use crate::store::{Blob, Chunk, Store, StoreError, chunks};
@@ -25,6 +25,15 @@ pub(super) struct Part {
 /// themselves; these are for what only the two together can.
 const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(3)];
 
+/// What came of the blobs.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    pub(super) written: usize,
+    pub(super) bytes: u64,
+    pub(super) present: usize,
+    pub(super) external: Vec<Descriptor>,
+}
+
 enum Outcome {
     Written(u64),
     Present,
@@ -37,23 +46,23 @@ pub(super) async fn blobs(
     dst: &dyn Store,
     parts: Vec<Part>,
     limits: &Limits,
-    copied: &mut Copied,
-) -> Result<(), CopyError> {
+) -> Result<Tally, CopyError> {
+    let mut tally = Tally::default();
     let mut transfers = stream::iter(parts)
         .map(|part| blob(src, dst, part))
         .buffer_unordered(limits.parallel.max(1));
     while let Some(outcome) = transfers.try_next().await? {
         match outcome {
             Outcome::Written(bytes) => {
-                copied.blobs += 1;
-                copied.bytes = copied.bytes.saturating_add(bytes);
+                tally.written += 1;
+                tally.bytes = tally.bytes.saturating_add(bytes);
             }
-            Outcome::Present => copied.present += 1,
-            Outcome::External(descriptor) => copied.external.push(*descriptor),
+            Outcome::Present => tally.present += 1,
+            Outcome::External(descriptor) => tally.external.push(*descriptor),
         }
     }
-    copied.external.sort_by(|a, b| a.digest.cmp(&b.digest));
-    Ok(())
+    tally.external.sort_by(|a, b| a.digest.cmp(&b.digest));
+    Ok(tally)
 }
 
 /// Copies one blob, from its beginning again where the destination broke off:

@@ -39,7 +39,8 @@ impl Job<'_> {
         if let Some(item) = self.signed_before(key, subject).await? {
             return Ok(Outcome::AlreadyThere { subject: digest, item });
         }
-        let mut content = Hashing { reader: Reader::new(&whole), hasher: FileHasher::default() };
+        let mut content =
+            Hashing { reader: Reader::new(&whole.file), hasher: FileHasher::default() };
         let signed = key.sign_detached(&mut content, self.options.created);
         let bytes = signed.map_err(keys::Error::from)?;
         if *content.hasher.finish().digest() != digest {

@@ -250,6 +250,11 @@ impl AciManifest {
 }
 
 impl App {
+    /// Whether it asks for bounds on what it may use or do.
+    pub fn has_isolators(&self) -> bool {
+        !self.isolators.is_empty()
+    }
+
     fn check(&self) -> Result<(), String> {
         if self.user.is_empty() || self.group.is_empty() {
             return Err("app: user and group must be set".to_owned());

@@ -5,8 +5,10 @@
 //! manifest, and nothing is written anywhere.
 
 mod bzip2;
+mod config;
 mod grammar;
 mod id;
+mod layer;
 mod manifest;
 mod name;
 mod rules;
@@ -14,13 +16,17 @@ mod tree;
 mod unpack;
 mod xz;
 
+use std::io;
 use std::sync::Arc;
 
 use super::layer::Fault;
 use super::{Digest, Limits};
 
+pub use config::{AciConfig, config};
 pub use grammar::is_identifier;
 pub use id::{AciId, AciIdError};
+pub use layer::AciLayer;
+use layer::LayerWriter;
 pub use manifest::{AciManifest, App, Dependency, EventHandler, MountPoint, Pair, Port};
 pub use name::{AciName, AciNameError};
 pub(in crate::image) use rules::AciRules;
@@ -88,7 +94,16 @@ pub struct AciReader {
 impl AciReader {
     /// Begins to read.
     pub fn new(limits: &Limits) -> Self {
-        Self { unpack: Unpack::new(limits), limits: limits.clone() }
+        let rules = AciRules::new(limits, None);
+        Self { unpack: Unpack::new(limits, rules), limits: limits.clone() }
+    }
+
+    /// The same, and writes the root file system into `out` as a layer while
+    /// it is read. Whoever gives `out` throws it away where the image turns
+    /// out to be none.
+    pub fn with_layer(limits: &Limits, out: Box<dyn io::Write + Send>) -> Self {
+        let rules = AciRules::new(limits, Some(Box::new(LayerWriter::new(out))));
+        Self { unpack: Unpack::new(limits, rules), limits: limits.clone() }
     }
 
     /// Takes the next bytes of the file. False once it is known to be no ACI:
@@ -99,12 +114,22 @@ impl AciReader {
 
     /// What reading showed.
     pub fn finish(self) -> AciCheck {
+        self.finish_layer().0
+    }
+
+    /// What reading showed, and the layer that was written.
+    ///
+    /// # Errors
+    /// Beside the check stands what writing the layer ended with.
+    pub fn finish_layer(self) -> (AciCheck, Option<io::Result<AciLayer>>) {
         let (id, size, compression, rules) = self.unpack.finish();
-        let read = rules.and_then(AciRules::finish).map(|(bytes, devices)| {
-            let manifest = AciManifest::parse(&bytes, &self.limits);
-            Arc::new(Read { bytes, manifest, compression, devices })
+        let mut layer = None;
+        let read = rules.and_then(AciRules::finish).map(|found| {
+            layer = found.layer.map(|layer| layer.finish());
+            let manifest = AciManifest::parse(&found.manifest, &self.limits);
+            Arc::new(Read { bytes: found.manifest, manifest, compression, devices: found.devices })
         });
-        AciCheck { id, size, manifest: read }
+        (AciCheck { id, size, manifest: read }, layer)
     }
 }
 

@@ -7,6 +7,7 @@ use std::collections::hash_map::Entry as Slot;
 
 use sha2::{Digest as _, Sha256};
 
+use super::layer::LayerWriter;
 use crate::image::Limits;
 use crate::image::layer::Fault;
 use crate::image::layer::tar::{Entry, Rules};
@@ -25,6 +26,14 @@ pub(in crate::image) struct AciRules {
     in_manifest: bool,
     rootfs: bool,
     devices: u64,
+    layer: Option<Box<LayerWriter>>,
+}
+
+/// What a whole archive had.
+pub(super) struct Found {
+    pub(super) manifest: Vec<u8>,
+    pub(super) devices: u64,
+    pub(super) layer: Option<Box<LayerWriter>>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,7 +46,8 @@ enum Kind {
 }
 
 impl AciRules {
-    pub(super) fn new(limits: &Limits) -> Self {
+    /// The rules; what keeps them is written into `layer` too.
+    pub(super) fn new(limits: &Limits, layer: Option<Box<LayerWriter>>) -> Self {
         Self {
             seen: HashMap::new(),
             max: limits.aci_entries,
@@ -46,16 +56,17 @@ impl AciRules {
             in_manifest: false,
             rootfs: false,
             devices: 0,
+            layer,
         }
     }
 
-    /// The bytes of the manifest, and how many devices there are.
-    pub(super) fn finish(self) -> Result<(Vec<u8>, u64), Fault> {
+    /// The bytes of the manifest, how many devices there are, and the layer.
+    pub(super) fn finish(self) -> Result<Found, Fault> {
         if !self.rootfs {
             return Err(malformed("no directory `rootfs` in it; build the image again"));
         }
         let manifest = self.manifest.ok_or_else(|| malformed("no file `manifest` in it"))?;
-        Ok((manifest, self.devices))
+        Ok(Found { manifest, devices: self.devices, layer: self.layer })
     }
 
     fn begin_manifest(&mut self, entry: &Entry<'_>) -> Result<(), Fault> {
@@ -165,12 +176,16 @@ impl Rules for AciRules {
             "rootfs" => self.rootfs = true,
             _ => {}
         }
-        self.see(path, kind)
+        self.see(path, kind)?;
+        self.layer.as_mut().map_or(Ok(()), |layer| layer.entry(entry, path))
     }
 
     fn data(&mut self, bytes: &[u8]) -> Result<(), Fault> {
         if let (true, Some(manifest)) = (self.in_manifest, &mut self.manifest) {
             manifest.extend_from_slice(bytes);
+        }
+        if let Some(layer) = &mut self.layer {
+            layer.data(bytes);
         }
         Ok(())
     }
@@ -253,7 +268,7 @@ fn short(hash: Sha256) -> [u8; 16] {
     short
 }
 
-fn at(path: &str, why: &str) -> Fault {
+pub(super) fn at(path: &str, why: &str) -> Fault {
     let path: String = path.chars().take(120).collect();
     malformed(&format!("`{path}` {why}"))
 }

@@ -87,10 +87,10 @@ enum Stage {
 }
 
 impl Unpack {
-    pub(super) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits, rules: AciRules) -> Self {
         Self {
             stage: Stage::Head(Vec::with_capacity(HEAD)),
-            sink: Sink::new(Algorithm::Sha512, AciRules::new(limits), limits),
+            sink: Sink::new(Algorithm::Sha512, rules, limits),
             buffer: Vec::new(),
             dictionary: limits.xz_dictionary_bytes,
         }

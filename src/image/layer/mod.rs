@@ -7,7 +7,7 @@
 
 pub(super) mod gzip;
 mod many;
-mod rules;
+pub(super) mod rules;
 pub(super) mod tar;
 pub(super) mod unpack;
 

@@ -12,13 +12,13 @@ use super::unpack::Fault;
 
 /// The rules of a layer, with the paths that it had so far.
 #[derive(Debug)]
-pub(super) struct LayerRules {
+pub(in crate::image) struct LayerRules {
     seen: HashSet<[u8; 16]>,
     max: usize,
 }
 
 impl LayerRules {
-    pub(super) fn new(max: usize) -> Self {
+    pub(in crate::image) fn new(max: usize) -> Self {
         Self { seen: HashSet::new(), max }
     }
 }

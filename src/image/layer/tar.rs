@@ -48,6 +48,9 @@ pub(in crate::image) struct Entry<'b> {
     pub(in crate::image) sparse: bool,
     /// The header's block.
     pub(in crate::image) block: &'b [u8],
+    /// Records of its pax header that say neither path, link nor size, as
+    /// written.
+    pub(in crate::image) pax: &'b [u8],
 }
 
 /// The walk. It stops at the first fault; the bytes are hashed elsewhere.
@@ -91,6 +94,8 @@ struct Override {
     size: Option<u64>,
     link: Option<Vec<u8>>,
     sparse: bool,
+    /// Records of no meaning here; of one header, so they are bounded.
+    pax: Vec<u8>,
     /// Headers that speak of the next entry were read.
     pending: bool,
 }
@@ -241,6 +246,7 @@ impl<R: Rules> TarWalk<R> {
             link: &next.link.unwrap_or_else(link),
             sparse: next.sparse || kind == b'S',
             block,
+            pax: &next.pax,
         })?;
         self.stage = if kind == b'S' && block.get(482).is_some_and(|more| *more != 0) {
             Stage::Sparse(size)
@@ -279,6 +285,7 @@ impl Override {
     fn read(&mut self, mut body: &[u8]) -> Result<(), Fault> {
         let bad = || malformed("a pax header is broken");
         let mut sparse = None;
+        self.pax.clear();
         while !body.is_empty() {
             let space = body.iter().position(|b| *b == b' ').ok_or_else(bad)?;
             let length = body.get(..space).and_then(decimal).ok_or_else(bad)?;
@@ -293,7 +300,8 @@ impl Override {
                 b"size" if !value.is_empty() => self.size = Some(decimal(value).ok_or_else(bad)?),
                 b"linkpath" if !value.is_empty() => self.link = Some(value.to_vec()),
                 b"GNU.sparse.name" => sparse = Some(value.to_vec()),
-                _ => {}
+                b"path" | b"size" | b"linkpath" => {}
+                _ => self.pax.extend_from_slice(body.get(..length).unwrap_or_default()),
             }
             self.sparse |= key.starts_with(b"GNU.sparse.");
             body = body.get(length..).unwrap_or_default();

@@ -78,4 +78,13 @@ impl ImageTree {
             signed: BTreeMap::new(),
         }
     }
+
+    /// Holds the file against the digest that it was asked for by.
+    pub(crate) fn must_be(&mut self, asked: &Digest) {
+        if self.root.digest != *asked
+            && let Some(root) = self.shape.nodes.first_mut()
+        {
+            root.state = NodeState::Mismatch(format!("the file is {}, not {asked}", root.digest));
+        }
+    }
 }

@@ -153,7 +153,7 @@ fn told(row: Row, judged: rules::Judged) -> rules::Judged {
         | Row::Revoked
         | Row::NoRule => rules::Judged::default(),
         Row::Rejected => judged.only_rejecting(),
-        Row::Holds | Row::Checks | Row::Incomplete => judged,
+        Row::Holds | Row::Checks | Row::NotContentAddressed | Row::Incomplete => judged,
     }
 }
 

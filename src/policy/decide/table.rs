@@ -2,6 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
+use crate::image::{Node, NodeState};
 use crate::policy::{Decision, Revoked, Row};
 
 use super::Context;
@@ -17,6 +18,7 @@ pub(super) struct Case {
     tree: TreeState,
     revoked: Vec<String>,
     rules: Rules,
+    addressed: Addressed,
     gathered: Gathered,
     /// What is wrong or missing in the tree.
     findings: Vec<String>,
@@ -55,6 +57,15 @@ enum Rules {
     SomeFail,
 }
 
+/// Whether something holds the image together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Addressed {
+    /// Digests do, or a signature over the whole file that a check counted.
+    Held,
+    /// Nothing does: its format has no digests.
+    Loose,
+}
+
 /// The evidence.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Gathered {
@@ -86,12 +97,20 @@ pub(super) fn row(case: &Case) -> Row {
         (_, TreeState::External, false, Rules::ImageDenies, Gathered::CutShort) => Row::Incomplete,
         (_, TreeState::External, false, Rules::AllHold | Rules::SomeFail, _) => Row::Incomplete,
         // Row 5: everything that must hold does, with the evidence in hand
-        (Validity::Current, TreeState::Sound, false, Rules::AllHold, _) => Row::Holds,
+        (Validity::Current, TreeState::Sound, false, Rules::AllHold, _)
+            if case.addressed == Addressed::Held =>
+        {
+            Row::Holds
+        }
         // No row: what was not fetched might have made it hold
         (_, TreeState::Sound, false, _, Gathered::CutShort) => Row::Incomplete,
         // Row 6: all was seen, and something does not hold
         (_, TreeState::Sound, false, Rules::ImageDenies | Rules::SomeFail, Gathered::Whole) => {
             Row::Checks
+        }
+        // Row 7: the rules hold, and nothing says which bytes they hold for
+        (Validity::Current, TreeState::Sound, false, Rules::AllHold, Gathered::Whole) => {
+            Row::NotContentAddressed
         }
     }
 }
@@ -107,7 +126,8 @@ pub(super) fn decision(row: Row) -> Decision {
         | Row::Revoked
         | Row::NoRule
         | Row::Rejected
-        | Row::Checks => Decision::Deny,
+        | Row::Checks
+        | Row::NotContentAddressed => Decision::Deny,
     }
 }
 
@@ -120,6 +140,7 @@ impl Case {
             tree: TreeState::of(&faults, &gaps),
             revoked: revoked(context),
             rules: Rules::of(judged),
+            addressed: Addressed::of(context, judged),
             gathered: match context.request.incomplete.is_empty() {
                 true => Gathered::Whole,
                 false => Gathered::CutShort,
@@ -175,6 +196,18 @@ impl Rules {
     }
 }
 
+impl Addressed {
+    /// Neither an `accept` nor an audit nor an exception can say what nobody
+    /// knows: which bytes the image is. A signature over the file does.
+    fn of(context: &Context<'_>, judged: &Judged) -> Self {
+        let loose = |node: &Node| matches!(node.state, NodeState::NotContentAddressed(_));
+        match context.tree.shape.nodes.iter().any(loose) && !judged.counts_signatures() {
+            true => Self::Loose,
+            false => Self::Held,
+        }
+    }
+}
+
 /// The nodes that are revoked, with the reason. Digests are compared as
 /// stated by the parent: row 1 has denied where that is not the content.
 fn revoked(context: &Context<'_>) -> Vec<String> {
@@ -207,9 +240,21 @@ pub(super) fn summary(row: Row, context: &Context<'_>, case: &Case, judged: &Jud
         Row::Incomplete => "the image or its signatures could not be read as far as the policy \
                             asks, and what was read does not allow it"
             .to_owned(),
-        Row::Checks => format!("these checks do not hold: {}", failed(judged).join(", ")),
+        Row::NotContentAddressed => LOOSE.to_owned(),
+        Row::Checks => {
+            let failed = format!("these checks do not hold: {}", failed(judged).join(", "));
+            match case.addressed {
+                Addressed::Held => failed,
+                Addressed::Loose => format!("{failed}; {LOOSE}"),
+            }
+        }
     }
 }
+
+/// Why an image without digests is none that may run.
+const LOOSE: &str = "the image is not content-addressed: its format has no digests, and no check \
+                     counts a signature over the file; sign it, or convert it with `ocisign \
+                     convert` and sign the result";
 
 fn validity_sentence(case: &Case, name: &str) -> String {
     match case.validity {
@@ -262,6 +307,7 @@ pub(super) fn findings(row: Row, context: &Context<'_>, case: Case) -> Vec<Strin
         | Row::NoRule
         | Row::Rejected
         | Row::Holds
-        | Row::Checks => Vec::new(),
+        | Row::Checks
+        | Row::NotContentAddressed => Vec::new(),
     }
 }
