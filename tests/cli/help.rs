@@ -2,7 +2,7 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 17] = [
+const VERBS: [&str; 18] = [
     "verify",
     "sign",
     "attach",
@@ -10,6 +10,7 @@ const VERBS: [&str; 17] = [
     "tree",
     "inspect",
     "copy",
+        "convert",
     "key",
     "policy",
     "audit",
