@@ -44,6 +44,12 @@ pub struct Limits {
     /// by others, has 60 KiB; distributions' developer keyrings reach 20 MiB
     /// and are no keyrings of a policy.
     pub keyring_bytes: u64,
+    /// Keys in one folder of trusted keys, for one name and in all.
+    pub trusted_keys: usize,
+    /// One page of meta discovery. Those in use have under 100 KiB.
+    pub discovery_bytes: u64,
+    /// Addresses that one page of meta discovery gives for one image.
+    pub discovery_endpoints: usize,
     /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
     /// section 4.2, names this for especially critical keys. A few seconds.
     pub kdf_iterations: u32,
@@ -243,6 +249,9 @@ impl Default for Limits {
             policy_bytes: MIB,
             key_bytes: 64 << 10,
             keyring_bytes: 4 * MIB,
+            trusted_keys: 256,
+            discovery_bytes: MIB,
+            discovery_endpoints: 8,
             kdf_iterations: 10_000_000,
             kdf_bytes: 256 * MIB,
             index_depth: 4,

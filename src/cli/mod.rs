@@ -30,6 +30,7 @@ mod shell;
 mod sign;
 mod signatures;
 mod tree;
+mod trust;
 mod verify;
 
 use clap::{Parser, Subcommand};
@@ -77,6 +78,7 @@ enum Command {
     Copy(copy::Copy),
     Convert(convert::Convert),
     Key(key::Key),
+    Trust(trust::Trust),
     Policy(policy::Policy),
     #[cfg(feature = "webhook")]
     Audit(audit::Audit),
@@ -112,6 +114,7 @@ pub fn run() -> Exit {
         Command::Copy(verb) => verb.run(&out),
         Command::Convert(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
+        Command::Trust(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),
         #[cfg(feature = "webhook")]
         Command::Audit(verb) => verb.run(&out),

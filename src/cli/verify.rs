@@ -6,14 +6,14 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args};
 use jiff::Timestamp;
 
-use super::access::{AccessArgs, ExternalArg, NameArg};
+use super::access::{AccessArgs, ExternalArg, NameArg, parse_source};
 use super::exit::{Exit, Failure};
 use super::key::verifying_key;
 use super::output::Output;
 use super::progress::Bar;
 use super::tree::DepthArg;
-use crate::engine::{self, Ask, Engine, Shorthand};
-use crate::image::Digest;
+use crate::engine::{self, Ask, Engine, Shorthand, TrustedKey};
+use crate::image::{Digest, Source};
 use crate::limits::Limits;
 use crate::policy::{Decision, Verdict};
 use crate::report;
@@ -44,8 +44,9 @@ pub(super) struct Verify {
     #[arg(long, value_name = "PUB")]
     key: Vec<String>,
     /// Without a policy: a file of exported OpenPGP keys, for GPG simple
-    /// signing and ACIs; any key of several is enough.
-    #[arg(long, value_name = "FILE")]
+    /// signing and ACIs, or a folder of keys by the names of images
+    /// (`ocisign trust`); any key of several is enough.
+    #[arg(long, value_name = "FILE|DIR")]
     keyring: Vec<PathBuf>,
     /// With --key: an annotation that must be signed, as KEY=VALUE.
     #[arg(short = 'a', long = "annotation", value_name = "K=V", conflicts_with = "policy", value_parser = pair)]
@@ -90,17 +91,15 @@ impl Verify {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let engine = match &self.policy {
-            Some(path) => Engine::load(path, &limits)?,
-            None => {
-                let text = self.shorthand(&limits)?;
-                if self.print_policy {
-                    out.result(&text);
-                    return Ok(Exit::Yes);
-                }
-                Engine::from_text("--key", text.as_bytes(), std::path::Path::new("."), &limits)?
-            }
-        };
+        let policy = self.policy.as_ref().map(|path| Engine::load(path, &limits)).transpose()?;
+        if self.print_policy {
+            let texts = self.images.iter().map(|image| self.shorthand(image, &limits));
+            let mut texts = texts.collect::<Result<Vec<_>, _>>()?;
+            // the same for all, but where keys go by names
+            texts.dedup();
+            texts.iter().for_each(|text| out.result(text));
+            return Ok(Exit::Yes);
+        }
         if self.images.len() > 1 && self.name.is_given() {
             return Err(Failure::CouldNot(
                 "`--as` names one image; verify the others by themselves".to_owned(),
@@ -109,7 +108,13 @@ impl Verify {
         let now = self.now.unwrap_or_else(this_second);
         let mut worst = Exit::Yes;
         for image in &self.images {
-            let verdict = match self.check(&engine, image, now, out) {
+            let checked = match &policy {
+                Some(engine) => self.check(engine, image, now, out),
+                None => {
+                    self.by_keys(image, &limits).and_then(|own| self.check(&own, image, now, out))
+                }
+            };
+            let verdict = match checked {
                 Ok(verdict) => verdict,
                 Err(failure) if self.images.len() > 1 => {
                     out.error(&failure);
@@ -124,14 +129,51 @@ impl Verify {
         Ok(worst)
     }
 
-    fn shorthand(&self, limits: &Limits) -> Result<String, Failure> {
+    /// What the keys on the command line stand for, for one image.
+    fn by_keys(&self, image: &str, limits: &Limits) -> Result<Engine, Failure> {
+        let text = self.shorthand(image, limits)?;
+        Ok(Engine::from_text("--key", text.as_bytes(), std::path::Path::new("."), limits)?)
+    }
+
+    fn shorthand(&self, image: &str, limits: &Limits) -> Result<String, Failure> {
         let keys = self.key.iter().map(|key| verifying_key(key, limits));
+        let (folders, files): (Vec<_>, Vec<_>) =
+            self.keyring.iter().cloned().partition(|path| path.is_dir());
+        let trusted = match folders.is_empty() {
+            true => Vec::new(),
+            false => self.trusted(&folders, image, limits)?,
+        };
         Ok(engine::shorthand(&Shorthand {
             keys: &keys.collect::<Result<Vec<_>, _>>()?,
-            keyrings: &self.keyring,
+            keyrings: &files,
+            trusted: &trusted,
             annotations: &annotations(&self.annotation)?,
             reference: &self.reference,
         }))
+    }
+
+    /// The keys of the folders that are trusted for the name by which the
+    /// image is asked for: never for the one that it gives itself.
+    fn trusted(
+        &self,
+        folders: &[PathBuf],
+        image: &str,
+        limits: &Limits,
+    ) -> Result<Vec<TrustedKey>, Failure> {
+        let name = match (self.name.reference()?, parse_source(image)?) {
+            (Some(name), _) | (None, Source::Registry(name)) => Some(name.repository().to_string()),
+            (None, Source::AciName(name)) => Some(name.name().to_owned()),
+            (None, _) => None,
+        };
+        let keys = engine::trusted_keys(folders, name.as_deref(), limits)?;
+        if keys.is_empty() && self.key.is_empty() {
+            let name = name.as_deref().unwrap_or("an image without a name (give it one: --as)");
+            return Err(Failure::CouldNot(format!(
+                "no key is trusted for {name}; see `ocisign trust list`, add one with \
+                 `ocisign trust add`"
+            )));
+        }
+        Ok(keys)
     }
 
     fn check(

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
 
-use super::{Engine, Error};
+use super::{Engine, Error, TrustedKey};
 use crate::crypto::openpgp::Keyring;
 use crate::crypto::{KeyId, PublicKey};
 use crate::image::Digest;
@@ -178,6 +178,9 @@ pub struct Shorthand<'a> {
     pub keys: &'a [PublicKey],
     /// Files of OpenPGP keyrings; any key of any of them is enough.
     pub keyrings: &'a [PathBuf],
+    /// Keys that are trusted for the name of the image; any of them is
+    /// enough, each by its fingerprint.
+    pub trusted: &'a [TrustedKey],
     /// Annotations that must be signed.
     pub annotations: &'a BTreeMap<String, String>,
     /// How the signed name must agree with the requested one.
@@ -199,6 +202,13 @@ pub fn shorthand(shorthand: &Shorthand<'_>) -> String {
     for (at, file) in shorthand.keyrings.iter().enumerate() {
         let keyring = serde_json::json!({ "pgp": { "keyring": { "file": file } } });
         signers.insert(format!("keyring-{}", at + 1), keyring);
+    }
+    for (at, key) in shorthand.trusted.iter().enumerate() {
+        let keyring = serde_json::json!({ "file": key.path });
+        let pgp = serde_json::json!({
+            "pgp": { "keyring": keyring, "fingerprint": key.fingerprint }
+        });
+        signers.insert(format!("trusted-{}", at + 1), pgp);
     }
     let mut signed = serde_json::json!({
         "by": signers.keys().collect::<Vec<_>>(),

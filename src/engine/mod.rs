@@ -20,6 +20,7 @@ mod open;
 mod progress;
 mod sign;
 mod transfer;
+mod trusted;
 mod whole;
 
 pub use attach::{Entry, Listing, attach, signatures};
@@ -35,6 +36,9 @@ pub use open::{Access, Image, local_name};
 pub use progress::{Progress, Silent};
 pub use sign::{Outcome, SignOptions, SigningKey, sign};
 pub use transfer::copy_image;
+pub use trusted::{
+    TrustScope, TrustedKey, distrust_key, list_keys, primary, trust_key, trusted_keys,
+};
 
 /// Runs `future` to its end on this thread.
 ///

@@ -2,7 +2,7 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 18] = [
+const VERBS: [&str; 19] = [
     "verify",
     "sign",
     "attach",
@@ -10,8 +10,9 @@ const VERBS: [&str; 18] = [
     "tree",
     "inspect",
     "copy",
-        "convert",
+    "convert",
     "key",
+    "trust",
     "policy",
     "audit",
     "serve",
@@ -23,6 +24,7 @@ const VERBS: [&str; 18] = [
     "man",
 ];
 const KEY_VERBS: [&str; 2] = ["generate", "show"];
+const TRUST_VERBS: [&str; 3] = ["add", "list", "remove"];
 const POLICY_VERBS: [&str; 5] = ["check", "fmt", "init", "explain", "test"];
 const CONTAINERD_VERBS: [&str; 3] = ["install", "check", "uninstall"];
 const EXPORT_VERBS: [&str; 1] = ["containers-policy"];
@@ -39,6 +41,7 @@ fn the_verbs() {
     let s = Sandbox::new();
     assert_eq!(listed(&s.ocisign("--help").exits(0).stdout), VERBS);
     assert_eq!(listed(&s.ocisign("key --help").exits(0).stdout), KEY_VERBS);
+    assert_eq!(listed(&s.ocisign("trust --help").exits(0).stdout), TRUST_VERBS);
     assert_eq!(listed(&s.ocisign("policy --help").exits(0).stdout), POLICY_VERBS);
     assert_eq!(listed(&s.ocisign("containerd --help").exits(0).stdout), CONTAINERD_VERBS);
     assert_eq!(listed(&s.ocisign("export --help").exits(0).stdout), EXPORT_VERBS);
@@ -52,6 +55,7 @@ fn every_verb_and_every_option_says_what_it_does() {
     };
     let mut lines: Vec<String> = VERBS.map(str::to_owned).into();
     lines.extend(below("key", &KEY_VERBS));
+    lines.extend(below("trust", &TRUST_VERBS));
     lines.extend(below("policy", &POLICY_VERBS));
     lines.extend(below("containerd", &CONTAINERD_VERBS));
     lines.extend(below("export", &EXPORT_VERBS));
