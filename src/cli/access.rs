@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::exit::Failure;
 use super::output::Output;
-use crate::engine::{Access, Image};
+use crate::engine::{self, Access, Image};
 use crate::image::{Reference, Source};
 use crate::limits::Limits;
 use crate::store::LookasideOptions;
@@ -116,7 +116,11 @@ impl AccessArgs {
     ) -> Result<Image, Failure> {
         let source = parse_source(text)?;
         let name = name.reference()?;
-        let image = Image::open(&source, name, &self.access(out), limits)?;
+        let access = self.access(out);
+        let image = match &source {
+            Source::AciName(aci) => engine::block_on(Image::find(aci, name, &access, limits))?,
+            _ => Image::open(&source, name, &access, limits)?,
+        };
         out.detail(&format!("{}: read from {}", image.reference(), image.store().place()));
         Ok(image)
     }

@@ -48,6 +48,7 @@ An IMAGE is one of
   oci-archive:FILE[:TAG]         an image in a tar of an OCI layout
   docker-archive:FILE[:NAME:TAG] what `docker save` writes
   aci:FILE                       an appc image
+  aci:NAME[:VERSION][,LABEL=…]   an appc image, found by its name over HTTPS
 
 Exit codes: 0 done, or allow; 1 the answer is no; 2 could not do or decide.";
 

@@ -4,10 +4,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
+use super::access::AccessArgs;
 use super::exit::{Exit, Failure};
 use super::output::Output;
 use crate::engine::{self, TrustScope};
 use crate::limits::Limits;
+use crate::report::escaped;
 
 /// What it teaches.
 const ABOUT: &str = "\
@@ -62,6 +64,7 @@ impl Place {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     ocisign trust add --keyring keys --prefix example.com/app lea.asc\n  \
+    ocisign trust add --keyring keys --prefix example.com/app --fingerprint 5CF0…\n  \
     ocisign verify --keyring keys --as example.com/app aci:app.aci")]
 struct Add {
     #[command(flatten)]
@@ -69,9 +72,12 @@ struct Add {
     /// The fingerprint that the key must have, from where you trust it.
     #[arg(long, value_name = "FINGERPRINT")]
     fingerprint: Option<String>,
-    /// The exported public key, armoured or not.
-    #[arg(value_name = "FILE")]
-    file: PathBuf,
+    /// The exported public key, armoured or not; without one, ask the web
+    /// server of the prefix which keys it offers.
+    #[arg(value_name = "FILE", required_if_eq("root", "true"))]
+    file: Option<PathBuf>,
+    #[command(flatten)]
+    access: AccessArgs,
 }
 
 /// List the keys of a folder, and for which images each is trusted
@@ -117,13 +123,44 @@ impl Trust {
 
 impl Add {
     fn run(&self, out: &Output, limits: &Limits) -> Result<Exit, Failure> {
-        let bytes = engine::read_file(&self.file, limits.keyring_bytes)?;
         let scope = self.place.scope()?;
+        let bytes = match &self.file {
+            Some(file) => engine::read_file(file, limits.keyring_bytes)?,
+            None => self.offered(out, limits)?,
+        };
         let fingerprint = self.fingerprint.as_deref();
         let key = engine::trust_key(&self.place.keyring, &scope, &bytes, fingerprint, limits)?;
         out.result(&format!("{} is trusted for {}", key.fingerprint, key.scope));
         out.detail(&format!("written to {}", key.path.display()));
         Ok(Exit::Yes)
+    }
+}
+
+impl Add {
+    /// The key of the fingerprint, among those that the web server of the
+    /// prefix offers. Without a fingerprint they are only shown: who has the
+    /// domain today is no reason to believe what runs tomorrow.
+    fn offered(&self, out: &Output, limits: &Limits) -> Result<Vec<u8>, Failure> {
+        let name = self.place.prefix.as_deref().unwrap_or_default();
+        TrustScope::prefix(name)?;
+        let access = self.access.access(out);
+        let offered = engine::block_on(engine::offered_keys(name, &access, limits))?;
+        let asked = self.fingerprint.as_deref();
+        let found = offered.iter().find(|key| {
+            asked.is_some_and(|asked| engine::same_fingerprint(asked, &key.fingerprint))
+        });
+        if let Some(key) = found {
+            return Ok(key.bytes.clone());
+        }
+        for key in &offered {
+            out.result(&format!("{}  offered by {}", key.fingerprint, escaped(&key.address)));
+        }
+        Err(Failure::CouldNot(match asked {
+            Some(_) => "none of the keys that are offered has that fingerprint".to_owned(),
+            None => "nothing is trusted yet: compare a fingerprint with one from elsewhere, and \
+                     give it with --fingerprint"
+                .to_owned(),
+        }))
     }
 }
 
@@ -133,7 +170,7 @@ impl List {
             Some(name) => {
                 // a name that is none would be told that nothing is trusted
                 TrustScope::prefix(name)?;
-                engine::trusted_keys(&[self.keyring.clone()], Some(name), limits)?
+                engine::trusted_keys(std::slice::from_ref(&self.keyring), Some(name), limits)?
             }
             None => engine::list_keys(&self.keyring, limits)?,
         };

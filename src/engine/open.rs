@@ -10,8 +10,8 @@ use crate::limits::Limits;
 use crate::store::auth::AuthFiles;
 use crate::store::registry::{ClientIdentity, Notice};
 use crate::store::{
-    Aci, Archive, DockerArchive, External, Layout, LookasideOptions, Registry, RegistryOptions,
-    Store, Target, WithLookaside,
+    Aci, Archive, Discovery, DockerArchive, External, Layout, LookasideOptions, Registry,
+    RegistryOptions, Store, Target, WithLookaside,
 };
 
 /// How to reach registries. The default speaks HTTPS with the system's
@@ -84,7 +84,8 @@ impl Image {
     /// must be the one that `source` asks for.
     ///
     /// # Errors
-    /// [`Error::Store`] where a layout or archive cannot be read,
+    /// [`Error::Usage`] for an appc image by name, which [`Image::find`]
+    /// fetches, [`Error::Store`] where a layout or archive cannot be read,
     /// [`Error::File`] where a file of `access` cannot, [`Error::Usage`]
     /// where a registry's image is given another name, and those of
     /// [`Image::from_store`].
@@ -110,6 +111,31 @@ impl Image {
         Ok(Self { store: Arc::new(store), ..image })
     }
 
+    /// Finds an appc image by its name and fetches it, with its signature, to
+    /// a place that is gone once nobody reads it any more (discovery.md).
+    ///
+    /// Policies match it by `name`, else by its own where that begins with a
+    /// host. Nothing is trusted for where it was found.
+    ///
+    /// # Errors
+    /// [`Error::Store`] where it is not found or cannot be fetched, and those
+    /// of [`Image::from_store`].
+    pub async fn find(
+        aci: &AciName,
+        name: Option<Reference>,
+        access: &Access,
+        limits: &Limits,
+    ) -> Result<Self, Error> {
+        let failed =
+            |source| Error::File { what: "write a temporary directory".to_owned(), source };
+        let place = Arc::new(tempfile::tempdir().map_err(failed)?);
+        let discovery = Discovery::new(access.registries(limits)?);
+        let file = discovery.fetch(aci, place.path()).await?;
+        let store = Aci::open(&file, access.dependencies.clone(), limits.clone())?;
+        let store = store.asked(aci.clone(), Some(place));
+        Self::from_store(Arc::new(store), &Source::AciName(aci.clone()), name)
+    }
+
     /// An image in a store that the caller opened or wrote.
     ///
     /// # Errors
@@ -123,7 +149,7 @@ impl Image {
     ) -> Result<Self, Error> {
         let (tag, digest) = (source.tag(), source.digest());
         same_digest(name.as_ref(), digest)?;
-        let named = name.is_some() || matches!(source, Source::Registry(_));
+        let named = name.is_some() || matches!(source, Source::Registry(_) | Source::AciName(_));
         Ok(Self {
             target: target(tag, digest),
             reference: reference(source, name, tag, digest)?,
@@ -197,7 +223,7 @@ pub(super) fn open_store(
         }
         Source::AciName(name) => {
             return Err(Error::Usage(format!(
-                "`{name}` must be fetched first; save the image and name its file"
+                "`aci:{name}` is found by its name only to be read; save the image and name its file"
             )));
         }
         Source::DockerArchive { file, .. } => {

@@ -16,10 +16,11 @@ use std::fs;
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use super::{Error, read_file, write_new};
+use super::{Access, Error, read_file, write_new};
 use crate::crypto::openpgp::Keyring;
 use crate::image::aci::is_identifier;
 use crate::limits::Limits;
+use crate::store::Discovery;
 
 const ROOT: &str = "root.d";
 const PREFIX: &str = "prefix.d";
@@ -150,7 +151,7 @@ pub fn trust_key(
     limits: &Limits,
 ) -> Result<TrustedKey, Error> {
     let own = primary(bytes, limits)?;
-    if let Some(asked) = fingerprint.filter(|asked| !same(asked, &own)) {
+    if let Some(asked) = fingerprint.filter(|asked| !same_fingerprint(asked, &own)) {
         return Err(Error::Invalid(format!("the key is {own}, not {asked}; do not trust it")));
     }
     let into = scope.folder(folder);
@@ -163,6 +164,39 @@ pub fn trust_key(
     }
     write_new(&path, bytes)?;
     Ok(TrustedKey { fingerprint: own, scope: scope.clone(), path, masks: false })
+}
+
+/// A key that a web server offers for an image. Nothing says that it is the
+/// right one.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OfferedKey {
+    /// Where it was.
+    pub address: String,
+    /// The fingerprint of its primary key.
+    pub fingerprint: String,
+    /// The key, as it came.
+    pub bytes: Vec<u8>,
+}
+
+/// The keys that meta discovery offers for an image (discovery.md,
+/// `ac-discovery-pubkeys`).
+///
+/// # Errors
+/// [`Error::Store`] where there are none or one cannot be fetched,
+/// [`Error::Invalid`] where one is no key.
+pub async fn offered_keys(
+    name: &str,
+    access: &Access,
+    limits: &Limits,
+) -> Result<Vec<OfferedKey>, Error> {
+    let discovery = Discovery::new(access.registries(limits)?);
+    let mut offered = Vec::new();
+    for address in discovery.keys(name).await? {
+        let bytes = discovery.key(&address).await?;
+        let fingerprint = primary(&bytes, limits)?;
+        offered.push(OfferedKey { address, fingerprint, bytes });
+    }
+    Ok(offered)
 }
 
 /// Takes a key out of a folder. With `mask` an empty file stays in its place,
@@ -305,7 +339,8 @@ fn plain(fingerprint: &str) -> String {
     fingerprint.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase()
 }
 
-fn same(asked: &str, own: &str) -> bool {
+/// Whether a fingerprint as people write it is this one.
+pub fn same_fingerprint(asked: &str, own: &str) -> bool {
     plain(asked) == own
 }
 

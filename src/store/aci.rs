@@ -25,7 +25,7 @@ pub struct Aci {
     /// What must be in it, where it was asked for by name.
     asked: Option<AciName>,
     /// Keeps a file that was fetched until nobody reads it any more.
-    _kept: Option<Arc<tempfile::TempDir>>,
+    kept: Option<Arc<tempfile::TempDir>>,
     limits: Limits,
 }
 
@@ -56,7 +56,7 @@ impl Aci {
             len,
             dependencies,
             asked: None,
-            _kept: None,
+            kept: None,
             limits,
         })
     }
@@ -64,7 +64,7 @@ impl Aci {
     /// The same file as the answer to `name`: its manifest must say so too.
     /// `kept` is the directory that it was fetched to.
     pub fn asked(self, name: AciName, kept: Option<Arc<tempfile::TempDir>>) -> Self {
-        Self { asked: Some(name), _kept: kept, ..self }
+        Self { asked: Some(name), kept, ..self }
     }
 
     fn absent<T>(&self, what: &str) -> Result<T, StoreError> {
@@ -75,7 +75,10 @@ impl Aci {
 #[async_trait]
 impl Store for Aci {
     fn place(&self) -> String {
-        format!("aci:{}", self.path.display())
+        match &self.asked {
+            Some(name) => format!("aci:{name}"),
+            None => format!("aci:{}", self.path.display()),
+        }
     }
 
     async fn manifest(&self, target: &Target, _: u64) -> Result<RawManifest, StoreError> {
@@ -117,6 +120,10 @@ impl Store for Aci {
     }
 
     async fn push_beside(&self, _: &Digest, loose: &Loose) -> Result<String, StoreError> {
+        if self.kept.is_some() {
+            let reason = "it was fetched; save it as a file and sign that".to_owned();
+            return Err(StoreError::ReadOnly { place: self.place(), reason });
+        }
         let (path, loose, limits) = (self.path.clone(), loose.clone(), self.limits.clone());
         blocking(move || beside::push(&path, &loose, &limits)).await
     }

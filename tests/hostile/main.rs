@@ -135,6 +135,7 @@ fn engine(limits: &Limits) -> Engine {
     let policy = shorthand(&Shorthand {
         keys: &keys,
         keyrings: &[],
+        trusted: &[],
         annotations: &annotations,
         reference: "none",
     });

@@ -56,7 +56,7 @@ impl Elsewhere {
         for url in urls.iter().take(self.limits.external_urls) {
             let Some(url) = Url::parse(url).ok().filter(may_be_asked) else { continue };
             let place = place(&url);
-            match self.get(url).await {
+            match self.get(url, is_nothing).await {
                 Ok(Some(response)) => return Ok(self.stream(place, response, size)),
                 Ok(None) => {}
                 Err(reason) => failed = Some(StoreError::Unreachable { place, reason }),
@@ -68,6 +68,24 @@ impl Elsewhere {
         }))
     }
 
+    /// Whether an address may be asked that a page at another one names:
+    /// never from outside into this machine.
+    pub fn may_lead(from: &str, to: &str) -> bool {
+        let local = |url: &Url| url.host_str().is_some_and(is_loopback);
+        match (Url::parse(from), Url::parse(to)) {
+            (Ok(from), Ok(to)) => may_be_asked(&to) && (local(&from) || !local(&to)),
+            _ => false,
+        }
+    }
+
+    /// As [`Elsewhere::small`]; whatever a server refuses is not there.
+    ///
+    /// # Errors
+    /// As [`Elsewhere::small`].
+    pub async fn page(&self, address: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(address, max, |status| status.is_client_error()).await
+    }
+
     /// Reads what lies at one address; `None` where there is nothing.
     ///
     /// # Errors
@@ -75,13 +93,22 @@ impl Elsewhere {
     /// [`StoreError::TooLarge`] for more than `max` bytes,
     /// [`StoreError::Unreachable`].
     pub async fn small(&self, address: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
+        self.read(address, max, is_nothing).await
+    }
+
+    async fn read(
+        &self,
+        address: &str,
+        max: u64,
+        nothing: fn(&StatusCode) -> bool,
+    ) -> Result<Option<Vec<u8>>, StoreError> {
         let shown: String = address.chars().take(200).collect();
         let Some(url) = Url::parse(address).ok().filter(may_be_asked) else {
             let reason = "only https is asked, and http on this machine; change the address";
             return Err(StoreError::Protocol { place: shown, reason: reason.to_owned() });
         };
         let place = place(&url);
-        let response = match self.get(url).await {
+        let response = match self.get(url, nothing).await {
             Ok(Some(response)) => response,
             Ok(None) => return Ok(None),
             Err(reason) => return Err(StoreError::Unreachable { place, reason }),
@@ -98,12 +125,16 @@ impl Elsewhere {
     }
 
     /// The answer with the content; `None` where there is nothing.
-    async fn get(&self, mut url: Url) -> Result<Option<Response>, String> {
+    async fn get(
+        &self,
+        mut url: Url,
+        nothing: fn(&StatusCode) -> bool,
+    ) -> Result<Option<Response>, String> {
         for _ in 0..=self.limits.redirects {
             let response = self.ask(&url).await?;
             match response.status() {
                 StatusCode::OK => return Ok(Some(response)),
-                StatusCode::NOT_FOUND | StatusCode::GONE => return Ok(None),
+                status if nothing(&status) => return Ok(None),
                 status if status.is_redirection() => url = target(&url, &response)?,
                 status => return Err(format!("it answers {status}; try again later")),
             }
@@ -141,6 +172,10 @@ impl Elsewhere {
         });
         Blob::Stream(chunks.boxed())
     }
+}
+
+fn is_nothing(status: &StatusCode) -> bool {
+    matches!(*status, StatusCode::NOT_FOUND | StatusCode::GONE)
 }
 
 /// https, or http from loopback; no name and password, which would be sent.
