@@ -80,7 +80,7 @@ impl ImageTree {
     }
 
     /// Holds the file against the digest that it was asked for by.
-    pub(crate) fn must_be(&mut self, asked: &Digest) {
+    pub fn must_be(&mut self, asked: &Digest) {
         if self.root.digest != *asked
             && let Some(root) = self.shape.nodes.first_mut()
         {
