@@ -104,7 +104,7 @@ fn walk(dir: &std::path::Path) -> Box<dyn Iterator<Item = std::path::PathBuf>> {
 }
 
 #[test]
-fn it_is_the_same_bytes_under_every_clock_locale_and_umask() {
+fn it_is_the_same_bytes_in_every_time_zone_locale_and_folder() {
     let mut s = Sandbox::new();
     s.write("old.tar", v1::named().finish());
     s.write("image.tar", build::docker().finish());
