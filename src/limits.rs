@@ -17,8 +17,8 @@ pub struct Limits {
     /// What a signature of schema 1 says to stand at the end of the signed
     /// manifest (`formatTail`); tools write two bytes.
     pub manifest_tail_bytes: u64,
-    /// One layer of Docker's schema 1, which states no size, so that nothing
-    /// else ends it. The largest layers in use have some 20 GiB.
+    /// One layer of Docker's schema 1, or an appc image that is found by its
+    /// name: nobody states its size, so that nothing else ends it. The largest layers in use have some 20 GiB.
     pub unsized_layer_bytes: u64,
     /// Addresses of one external layer (`urls`) that are asked for it.
     pub external_urls: usize,

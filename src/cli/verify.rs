@@ -91,7 +91,6 @@ impl Verify {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         let limits = Limits::default();
-        let policy = self.policy.as_ref().map(|path| Engine::load(path, &limits)).transpose()?;
         if self.print_policy {
             let texts = self.images.iter().map(|image| self.shorthand(image, &limits));
             let mut texts = texts.collect::<Result<Vec<_>, _>>()?;
@@ -105,10 +104,18 @@ impl Verify {
                 "`--as` names one image; verify the others by themselves".to_owned(),
             ));
         }
+        // one for all, but where keys go by names
+        let shared = match (&self.policy, self.images.first()) {
+            (Some(path), _) => Some(Engine::load(path, &limits)?),
+            (None, Some(image)) if !self.keyring.iter().any(|path| path.is_dir()) => {
+                Some(self.by_keys(image, &limits)?)
+            }
+            (None, _) => None,
+        };
         let now = self.now.unwrap_or_else(this_second);
         let mut worst = Exit::Yes;
         for image in &self.images {
-            let checked = match &policy {
+            let checked = match &shared {
                 Some(engine) => self.check(engine, image, now, out),
                 None => {
                     self.by_keys(image, &limits).and_then(|own| self.check(&own, image, now, out))
@@ -143,6 +150,12 @@ impl Verify {
             true => Vec::new(),
             false => self.trusted(&folders, image, limits)?,
         };
+        if trusted.is_empty() && files.is_empty() && self.key.is_empty() {
+            return Err(Failure::CouldNot(format!(
+                "no key is trusted for `{image}` by its name (give one with --as, where it has \
+                 none); see `ocisign trust list`, add one with `ocisign trust add`"
+            )));
+        }
         Ok(engine::shorthand(&Shorthand {
             keys: &keys.collect::<Result<Vec<_>, _>>()?,
             keyrings: &files,
@@ -165,15 +178,7 @@ impl Verify {
             (None, Source::AciName(name)) => Some(name.name().to_owned()),
             (None, _) => None,
         };
-        let keys = engine::trusted_keys(folders, name.as_deref(), limits)?;
-        if keys.is_empty() && self.key.is_empty() {
-            let name = name.as_deref().unwrap_or("an image without a name (give it one: --as)");
-            return Err(Failure::CouldNot(format!(
-                "no key is trusted for {name}; see `ocisign trust list`, add one with \
-                 `ocisign trust add`"
-            )));
-        }
-        Ok(keys)
+        Ok(engine::trusted_keys(folders, name.as_deref(), limits)?)
     }
 
     fn check(

@@ -37,8 +37,8 @@ pub use progress::{Progress, Silent};
 pub use sign::{Outcome, SignOptions, SigningKey, sign};
 pub use transfer::copy_image;
 pub use trusted::{
-    OfferedKey, TrustScope, TrustedKey, distrust_key, list_keys, offered_keys, primary,
-    same_fingerprint, trust_key, trusted_keys,
+    OfferedKey, TrustScope, TrustedKey, distrust_key, list_keys, offered_keys, same_fingerprint,
+    trust_key, trusted_keys,
 };
 
 /// Runs `future` to its end on this thread.

@@ -234,7 +234,7 @@ pub fn distrust_key(
 ///
 /// # Errors
 /// [`Error::Invalid`] where there is none, or more than one.
-pub fn primary(bytes: &[u8], limits: &Limits) -> Result<String, Error> {
+fn primary(bytes: &[u8], limits: &Limits) -> Result<String, Error> {
     let ring = Keyring::parse(bytes, limits)
         .map_err(|error| Error::Invalid(format!("this is no key to trust: {error}")))?;
     let all: Vec<_> = ring.certificates().map(|key| key.fingerprint().to_owned()).collect();

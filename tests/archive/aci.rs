@@ -74,6 +74,7 @@ fn its_config_says_what_the_manifest_said() {
         config(&s, "new"),
         serde_json::json!({
             "architecture": "arm64",
+            "variant": "v8",
             "os": "linux",
             "created": "2016-01-02T03:04:05Z",
             "config": {

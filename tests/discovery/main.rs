@@ -134,8 +134,10 @@ fn an_image_that_is_not_there_is_no_answer() {
     verify(&s, "aci:example.com/foo/app:2.0,os=linux,arch=amd64").exits(2).says("does not exist");
     web.take("/?ac-discovery=1");
     verify(&s, APP).exits(2).says("meta discovery");
-    web.fail("/foo?ac-discovery=1", 500);
-    verify(&s, APP).exits(2).says("500");
+    for status in [500, 429] {
+        web.fail("/foo?ac-discovery=1", status);
+        verify(&s, APP).exits(2).says(&status.to_string());
+    }
     let long = "x".repeat((1 << 20) + 1);
     web.put("/foo/app?ac-discovery=1", long);
     verify(&s, APP).exits(2).says("larger than the limit");

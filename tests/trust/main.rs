@@ -58,7 +58,7 @@ fn a_key_is_trusted_for_its_name_and_what_is_below_it() {
     verify(&s, &["keys"], "example.com/foo/app").exits(0).says("counts: trusted-1");
     // it is the name that was asked for that matters, and all of each part
     for name in ["example.com/foobar", "example.com", "other.example/foo"] {
-        verify(&s, &["keys"], name).exits(2).says("no key is trusted for").says(name);
+        verify(&s, &["keys"], name).exits(2).says("no key is trusted for");
     }
     // and never the name that the image gives itself
     verify(&s, &["keys"], "").exits(2).says("--as");
@@ -81,6 +81,9 @@ fn a_key_of_root_is_trusted_for_every_image() {
 #[test]
 fn another_key_is_no_reason_to_allow() {
     let s = sandbox();
+    add(&s, "none", "--prefix other.example", "nist.pub.asc");
+    // a folder without a key for the name takes nothing from a file beside it
+    s.ocisign("verify --keyring none --keyring nist.pub.asc aci:app.aci").exits(0);
     add(&s, "keys", "--prefix example.com", "other.pub.asc");
     verify(&s, &["keys"], "example.com/foo/app").exits(1).says("no signature counts");
     s.ocisign("verify --keyring keys --keyring nist.pub.asc --as example.com/foo/app aci:app.aci")

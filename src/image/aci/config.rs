@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::{AciLayer, AciManifest, App};
+use super::{AciLayer, AciManifest, App, tree};
 use crate::image::Platform;
 
 /// What an ACI says, said as an OCI image says it.
@@ -53,7 +53,9 @@ pub fn config(
                     without those files"
             .to_owned());
     }
-    let platform = own_platform(manifest)
+    // a config must state both
+    let platform = tree::platform(manifest)
+        .filter(|own| !own.architecture.is_empty())
         .or_else(|| platform.cloned())
         .ok_or("its labels state no os and arch; say what it is for with `--platform OS/ARCH`")?;
     let mut config = Map::new();
@@ -150,25 +152,4 @@ fn run(app: &App, lost: &mut Vec<String>) -> Map<String, Value> {
 fn ports(port: &super::Port) -> Vec<String> {
     let last = port.port.saturating_add(port.count - 1);
     (port.port..=last).map(|number| format!("{number}/{}", port.protocol)).collect()
-}
-
-/// The platform of its labels, by the names of OCI (GOOS and GOARCH).
-fn own_platform(manifest: &AciManifest) -> Option<Platform> {
-    let os = manifest.label("os")?;
-    let (architecture, variant) = match manifest.label("arch")? {
-        "x86_64" => ("amd64", None),
-        "i386" => ("386", None),
-        "aarch64" => ("arm64", None),
-        "aarch64_be" => ("arm64be", None),
-        "armv6l" => ("arm", Some("v6")),
-        "armv7l" => ("arm", Some("v7")),
-        "armv7b" => ("armbe", Some("v7")),
-        other => (other, None),
-    };
-    Some(Platform {
-        architecture: architecture.to_owned(),
-        os: os.to_owned(),
-        variant: variant.map(str::to_owned),
-        os_version: None,
-    })
 }

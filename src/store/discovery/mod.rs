@@ -66,7 +66,14 @@ impl Discovery {
     pub async fn keys(&self, name: &str) -> Result<Vec<String>, StoreError> {
         let (place, page) = self.page(name, |page| !page.keys.is_empty()).await?;
         let keys = page.keys.into_iter().filter(|key| may_lead(&place, key));
-        Ok(keys.take(self.limits.discovery_endpoints).collect())
+        let keys: Vec<_> = keys.take(self.limits.discovery_endpoints).collect();
+        match keys.is_empty() {
+            false => Ok(keys),
+            true => Err(StoreError::Protocol {
+                place,
+                reason: format!("the keys that it offers for `{name}` are at no https address"),
+            }),
+        }
     }
 
     /// Reads a public key.

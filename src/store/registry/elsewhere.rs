@@ -78,12 +78,17 @@ impl Elsewhere {
         }
     }
 
-    /// As [`Elsewhere::small`]; whatever a server refuses is not there.
+    /// As [`Elsewhere::small`]; whatever a server refuses is not there, but
+    /// what it only puts off is no answer.
     ///
     /// # Errors
     /// As [`Elsewhere::small`].
     pub async fn page(&self, address: &str, max: u64) -> Result<Option<Vec<u8>>, StoreError> {
-        self.read(address, max, |status| status.is_client_error()).await
+        let refused = |status: &StatusCode| {
+            let put_off = [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_MANY_REQUESTS];
+            status.is_client_error() && !put_off.contains(status)
+        };
+        self.read(address, max, refused).await
     }
 
     /// Reads what lies at one address; `None` where there is nothing.
