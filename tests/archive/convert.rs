@@ -18,7 +18,7 @@ pub(crate) fn manifest(s: &Sandbox, dir: &str) -> serde_json::Value {
 #[test]
 fn an_archive_of_docker_v1_becomes_an_image() {
     let s = Sandbox::new();
-    let file = v1::named().finish();
+    let file = build::v1::named().finish();
     s.write("old.tar", &file);
     let ran = s.ocisign("convert docker-archive:old.tar:app:v1 oci:new:v1").exits(0);
     let ran = ran.says(&format!("made of sha256:{}", sha256(&file)));
@@ -53,9 +53,23 @@ fn an_archive_of_docker_v1_becomes_an_image() {
 }
 
 #[test]
+fn the_first_dockers_architecture_is_said_as_go_says_it() {
+    let s = Sandbox::new();
+    let (mut tar, id) = (Tar::default(), build::v1::id('a'));
+    let json = build::v1::json(&id, None).replace("amd64", "x86_64");
+    build::v1::image(&mut tar, &id, &json, &build::layers()[0]);
+    s.write("old.tar", tar.finish());
+    s.ocisign("convert docker-archive:old.tar oci:new").exits(0);
+    let config = manifest(&s, "new")["config"]["digest"].as_str().unwrap().replace(':', "/");
+    let config: serde_json::Value =
+        serde_json::from_slice(&s.read(format!("new/blobs/{config}"))).unwrap();
+    assert_eq!(config["architecture"], "amd64");
+}
+
+#[test]
 fn what_is_made_is_signed_and_gated_as_any_other() {
     let s = Sandbox::new();
-    s.write("old.tar", v1::named().finish());
+    s.write("old.tar", build::v1::named().finish());
     s.key("ecdsa-p256/key.pem", "me.key");
     s.key("ecdsa-p256/key.pub", "me.pub");
     s.ocisign("convert docker-archive:old.tar oci:new").exits(0);
@@ -71,7 +85,7 @@ fn an_archive_with_a_manifest_keeps_config_and_layers() {
     s.write("image.tar", &file);
     s.ocisign("convert docker-archive:image.tar oci:new").exits(0);
     let made = manifest(&s, "new");
-    let expected: serde_json::Value = serde_json::from_str(&expected()).unwrap();
+    let expected: serde_json::Value = serde_json::from_str(&build::own_manifest()).unwrap();
     for key in ["schemaVersion", "mediaType", "config", "layers"] {
         assert_eq!(made[key], expected[key], "{key}");
     }
@@ -106,7 +120,7 @@ fn walk(dir: &std::path::Path) -> Box<dyn Iterator<Item = std::path::PathBuf>> {
 #[test]
 fn it_is_the_same_bytes_in_every_time_zone_locale_and_folder() {
     let mut s = Sandbox::new();
-    s.write("old.tar", v1::named().finish());
+    s.write("old.tar", build::v1::named().finish());
     s.write("image.tar", build::docker().finish());
     for (file, dir) in [("old.tar", "old"), ("image.tar", "image")] {
         s.ocisign(&format!("convert docker-archive:{file} oci:{dir}-1:v1")).exits(0);
@@ -126,7 +140,7 @@ fn it_is_the_same_bytes_in_every_time_zone_locale_and_folder() {
 #[test]
 fn nothing_is_made_where_something_stands_or_of_what_is_not_sound() {
     let s = Sandbox::new();
-    s.write("old.tar", v1::named().finish());
+    s.write("old.tar", build::v1::named().finish());
     s.write("there/file", "");
     s.write("empty/x", "");
     std::fs::remove_file(s.path("empty/x")).unwrap();
@@ -143,7 +157,7 @@ fn nothing_is_made_where_something_stands_or_of_what_is_not_sound() {
     s.ocisign("convert docker-archive:changed.tar oci:new")
         .exits(1)
         .says("not what its digests say");
-    s.write("cut.tar", &v1::named().finish()[..4000]);
+    s.write("cut.tar", &build::v1::named().finish()[..4000]);
     s.ocisign("convert docker-archive:cut.tar oci:new").fails();
     assert!(!s.path("new").exists());
     // nor is anything left behind
@@ -158,8 +172,8 @@ fn nothing_is_made_where_something_stands_or_of_what_is_not_sound() {
 #[test]
 fn one_image_of_several_is_named() {
     let s = Sandbox::new();
-    let mut two = v1::images();
-    let (a, b) = (v1::id('a'), v1::id('b'));
+    let mut two = build::v1::images();
+    let (a, b) = (build::v1::id('a'), build::v1::id('b'));
     let names = format!(r#"{{"app":{{"base":"{a}","v1":"{b}"}}}}"#);
     two.file("repositories", names.as_bytes());
     s.write("old.tar", two.finish());

@@ -16,6 +16,7 @@ mod build;
 #[path = "../common/mod.rs"]
 mod common;
 mod convert;
+mod dependencies;
 mod hostile;
 mod v1;
 mod verdicts;
@@ -30,28 +31,9 @@ fn tree(tar: Tar, line: &str) -> common::run::Ran {
     s.ocisign(&format!("tree docker-archive:image.tar{line}"))
 }
 
-/// The manifest that Docker 25 writes for the image of `build::docker`.
-fn expected() -> String {
-    let (config, layers) = (build::config(), build::layers());
-    let layer = |bytes: &Vec<u8>| {
-        format!(
-            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{}","size":{}}}"#,
-            sha256(bytes),
-            bytes.len()
-        )
-    };
-    format!(
-        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{}","size":{}}},"layers":[{},{}]}}"#,
-        sha256(config.as_bytes()),
-        config.len(),
-        layer(&layers[0]),
-        layer(&layers[1]),
-    )
-}
-
 #[test]
 fn an_archive_of_docker_1_10_goes_by_the_manifest_that_docker_25_writes() {
-    let root = format!("sha256:{}", sha256(expected().as_bytes()));
+    let root = format!("sha256:{}", sha256(build::own_manifest().as_bytes()));
     tree(build::docker(), "").exits(0).says(&root).says("4 verified");
     // it does not matter in which order the files lie, nor what else does
     let mut tar = Tar::default();
@@ -63,7 +45,7 @@ fn an_archive_of_docker_1_10_goes_by_the_manifest_that_docker_25_writes() {
 
 #[test]
 fn an_archive_of_docker_25_goes_by_its_own_manifest() {
-    let own = expected().replace(r#"{"schemaVersion""#, r#"{ "schemaVersion""#);
+    let own = build::own_manifest().replace(r#"{"schemaVersion""#, r#"{ "schemaVersion""#);
     let root = format!("sha256:{}", sha256(own.as_bytes()));
     let manifests = format!(
         r#"[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"{root}","size":{}}}]"#,
@@ -71,7 +53,7 @@ fn an_archive_of_docker_25_goes_by_its_own_manifest() {
     );
     tree(build::docker_25(&manifests, &own), "").exits(0).says(&root).says("4 verified");
     // 25.0 lists nothing for an image that was saved by its id
-    let derived = format!("sha256:{}", sha256(expected().as_bytes()));
+    let derived = format!("sha256:{}", sha256(build::own_manifest().as_bytes()));
     tree(build::docker_25("null", &own), "").exits(0).says(&derived);
 }
 
@@ -79,8 +61,8 @@ fn an_archive_of_docker_25_goes_by_its_own_manifest() {
 fn two_descriptions_of_one_image_must_agree() {
     let layers = build::layers();
     let (a, b) = (sha256(&layers[0]), sha256(&layers[1]));
-    let swapped = expected().replace(&a, "x").replace(&b, &a).replace('x', &b);
-    let wrong = expected().replace(&a, &"0".repeat(64));
+    let swapped = build::own_manifest().replace(&a, "x").replace(&b, &a).replace('x', &b);
+    let wrong = build::own_manifest().replace(&a, &"0".repeat(64));
     for own in [swapped, wrong] {
         let manifests = format!(
             r#"[{{"mediaType":"application/vnd.oci.image.manifest.v1+json","digest":"sha256:{}","size":{}}}]"#,
@@ -108,7 +90,7 @@ fn layers_that_images_share_are_links() {
         .file("two/layer.tar", &layers[1]);
     tar.file(&build::config_name(), build::config().as_bytes());
     tar.file("manifest.json", build::manifest(&["app:v1"]).as_bytes());
-    let root = format!("sha256:{}", sha256(expected().as_bytes()));
+    let root = format!("sha256:{}", sha256(build::own_manifest().as_bytes()));
     tree(tar, "").exits(0).says(&root);
 }
 
@@ -129,7 +111,7 @@ fn an_image_of_several_is_named() {
     tree(archive(), ":docker.io/library/app:latest").exits(0);
     tree(archive(), ":registry.example/other:v1").exits(0);
     tree(archive(), ":app:v2").exits(2).says("the image `app:v2` does not exist");
-    let digest = sha256(expected().as_bytes());
+    let digest = sha256(build::own_manifest().as_bytes());
     tree(archive(), &format!("@sha256:{digest}")).exits(0);
     tree(archive(), &format!("@sha256:{}", "0".repeat(64))).exits(2);
 }

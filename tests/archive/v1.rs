@@ -2,42 +2,7 @@
 //! other by ids, and no digest anywhere.
 
 use super::*;
-
-/// An id: any 64 hexadecimal digits.
-pub(crate) fn id(digit: char) -> String {
-    digit.to_string().repeat(64)
-}
-
-/// The document of an image.
-fn json(id: &str, parent: Option<&str>) -> String {
-    let parent = parent.map_or(String::new(), |parent| format!(r#","parent":"{parent}""#));
-    format!(
-        r#"{{"id":"{id}"{parent},"created":"2015-06-01T00:00:00Z","architecture":"amd64","os":"linux","container_config":{{"Cmd":["/bin/sh","-c","true"]}},"config":{{"Cmd":["sh"]}},"Size":5}}"#
-    )
-}
-
-/// The three files of an image.
-fn image(tar: &mut Tar, id: &str, json: &str, layer: &[u8]) {
-    tar.file(&format!("{id}/VERSION"), b"1.0")
-        .file(&format!("{id}/json"), json.as_bytes())
-        .file(&format!("{id}/layer.tar"), layer);
-}
-
-/// A base `a` and an image `b` on it.
-pub(crate) fn images() -> Tar {
-    let (mut tar, layers) = (Tar::default(), build::layers());
-    image(&mut tar, &id('b'), &json(&id('b'), Some(&id('a'))), &layers[1]);
-    image(&mut tar, &id('a'), &json(&id('a'), None), &layers[0]);
-    tar
-}
-
-/// The same, and the name of the second.
-pub(crate) fn named() -> Tar {
-    let mut tar = images();
-    let names = format!(r#"{{"app":{{"v1":"{}"}}}}"#, id('b'));
-    tar.file("repositories", names.as_bytes());
-    tar
-}
+use build::v1::{id, image, images, json, named};
 
 #[test]
 fn the_tree_of_a_sound_archive_says_that_it_has_no_digests() {
@@ -91,8 +56,14 @@ fn it_is_denied_unless_the_file_is_signed() {
     ran.says(&format!("sha256:{}", sha256(&named().finish()))).says("old.tar.sigstore.json");
     verify("--key me.pub").exits(0).says("old.tar.sigstore.json");
     verify("--key other.pub").exits(1);
-    // who accepts without asking for a signature has not looked at one
+    // a policy that names nobody has nobody's signature
     by_policy("accept.json").exits(1).says("not-content-addressed");
+    for (key, code) in [("me.pub", 0), ("other.pub", 1)] {
+        let signers = format!(r#""signers":{{"me":{{"keys":[{{"file":"{key}"}}]}}}},"rules""#);
+        let accept = String::from_utf8(s.read("accept.json")).unwrap();
+        s.write("named.json", accept.replace("\"rules\"", &signers));
+        by_policy("named.json").exits(code);
+    }
 
     let mut bytes = s.read("old.tar");
     let at = bytes.windows(5).position(|window| window == b"amd64").unwrap();

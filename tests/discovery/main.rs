@@ -13,7 +13,7 @@
     reason = "tests fail by panicking"
 )]
 
-#[path = "../archive/build.rs"]
+#[path = "../archive/build/mod.rs"]
 #[allow(dead_code)]
 mod build;
 #[path = "../common/mod.rs"]

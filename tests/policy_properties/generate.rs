@@ -27,8 +27,8 @@ pub struct World {
     pub now: Timestamp,
 }
 
-/// Signers and the numbers of their keys. `zoe` is declared and never asked
-/// for; key 9 is nobody's.
+/// Signers and the numbers of their keys; those of `cleo` are OpenPGP's
+/// primary keys. `zoe` is declared and never asked for; key 9 is nobody's.
 pub const SIGNERS: &[(&str, &[u8])] =
     &[("ana", &[0, 1]), ("bo", &[2]), ("cleo", &[3, 4]), ("zoe", &[5])];
 pub const STRANGER: u8 = 9;
@@ -73,7 +73,12 @@ pub fn load(policy: &Value) -> Option<Policy> {
 
 /// Gives a document the keys of [`SIGNERS`].
 pub fn link(document: Document) -> Option<Policy> {
-    let signers = SIGNERS
+    link_with(document, SIGNERS)
+}
+
+/// Gives a document these keys.
+pub fn link_with(document: Document, keys: &[(&str, &[u8])]) -> Option<Policy> {
+    let signers = keys
         .iter()
         .filter(|(name, _)| document.signers.contains_key(*name))
         .map(|(name, keys)| ((*name).to_owned(), keys.iter().map(|k| key(*k)).collect()))
@@ -88,7 +93,7 @@ pub fn world() -> impl Strategy<Value = World> {
             Some(World { policy, linked, request, shape, facts: Vec::new(), now: hour(now) })
         })
         .prop_flat_map(|world| {
-            let facts = prop::collection::vec(facts(&world.shape, &world.request), 2..9);
+            let facts = prop::collection::vec(facts(&world.shape, &world.request), 0..9);
             (Just(world), facts)
         })
         .prop_map(|(world, facts)| World { facts, ..world })
@@ -126,6 +131,10 @@ pub fn policy() -> impl Strategy<Value = Value> {
 fn signers() -> Value {
     let mut signers = BTreeMap::new();
     for (name, keys) in SIGNERS {
+        if *name == "cleo" {
+            signers.insert(*name, json!({"pgp": {"keyring": {"file": "cleo.asc"}}}));
+            continue;
+        }
         let list: Vec<_> = keys
             .iter()
             .map(|number| {
@@ -362,7 +371,7 @@ pub fn shape() -> impl Strategy<Value = Shape> {
     ];
     let child = prop_oneof![6 => Just(0u8), 1 => Just(1), 1 => Just(2), 1 => Just(3)];
     let children = prop::collection::vec((child, image_of()), 0..4);
-    let damage = prop::option::weighted(0.1, (any::<Index>(), 0..13usize));
+    let damage = prop::option::weighted(0.1, (any::<Index>(), 0..18usize));
     (depth, any::<bool>(), image_of(), children, damage).prop_map(
         |(depth, single, image, children, damage)| {
             let mut shape = Shape { depth, nodes: Vec::new() };
@@ -541,7 +550,8 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
         1 => Just(None),
     ];
     let about = (select(subjects), 0..12u8);
-    let who = prop_oneof![9 => 0..5u8, 1 => Just(5), 1 => Just(STRANGER)];
+    let who = (prop_oneof![9 => 0..5u8, 1 => Just(5), 1 => Just(STRANGER)], 0..20u8)
+        .prop_map(|(who, how)| signer(who, how));
     let format = prop_oneof![5 => Just(Format::Sigstore), 1 => Just(Format::Cosign)];
     let env = prop_oneof![4 => Just(Some("prod")), 1 => Just(Some("test")), 1 => Just(None)];
     let expires = sometimes(2, hours());
@@ -549,7 +559,7 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
         |(((digest, size, media), how), who, format, name, env, expires, attests, item)| Facts {
             item: format!("item {item}"),
             format,
-            signer: Signer::Key { key: key(who) },
+            signer: who,
             claims: Claims {
                 subject: Subject {
                     digest,
@@ -573,4 +583,18 @@ pub fn facts(shape: &Shape, request: &Request) -> impl Strategy<Value = Facts> +
             times: Vec::new(),
         },
     )
+}
+
+/// Who signed with a key: of OpenPGP's, mostly a subkey or the key itself.
+/// Seldom it comes as the other kind, which nobody may take for it.
+fn signer(who: u8, how: u8) -> Signer {
+    let openpgp = matches!(who, 3 | 4) != (how == 0);
+    match openpgp {
+        true => Signer::Pgp {
+            key: key(who + 10 * (how % 3)),
+            primary: key(who),
+            fingerprint: format!("{who:040x}"),
+        },
+        false => Signer::Key { key: key(who) },
+    }
 }

@@ -5,12 +5,12 @@
 //! engine matches, it tries everything; where the engine keeps tables, it
 //! looks again.
 
-use ocisign::evidence::{Facts, Statement};
+use ocisign::evidence::{Facts, Signer, Statement};
 use ocisign::image::{Depth, Node, NodeKind, NodeState, Platform, Reference, Repository};
 use ocisign::policy::scope::Scope;
 use ocisign::policy::{
     Action, Check, CheckKind, Decision, Document, Exception, ImageCheck, On, Policy, ReferenceRule,
-    Revoked, Row, Rule, Signed, Target,
+    Revoked, Row, Rule, Signed, SignerDecl, Target,
 };
 
 use crate::generate::World;
@@ -94,7 +94,7 @@ impl<'a> Judge<'a> {
         }
         // rows 5 to 7
         let loose = |node: &Node| matches!(node.state, NodeState::NotContentAddressed(_));
-        let held = !nodes.iter().any(loose) || all.iter().any(|rule| self.has_signed(rule, depth));
+        let held = !nodes.iter().any(loose) || self.is_signed(&nodes[0]);
         match (holds(false), held, whole) {
             (true, true, _) => answer(Decision::Allow, Row::Holds),
             (_, _, false) => answer(Decision::Undecided, Row::Incomplete),
@@ -175,23 +175,6 @@ impl<'a> Judge<'a> {
                 branches.iter().any(|branch| self.all(rule, branch, depth, signed))
             }
         }
-    }
-
-    /// Whether a `signed` check holds in it, one in a branch only where the
-    /// branch does.
-    fn has_signed(&self, rule: &Rule, depth: Depth) -> bool {
-        let Action::Require { checks, .. } = &rule.action else { return false };
-        self.any_signed(rule, checks, depth)
-    }
-
-    fn any_signed(&self, rule: &Rule, checks: &[Check], depth: Depth) -> bool {
-        checks.iter().filter(|check| !self.waived(rule, check)).any(|check| match &check.kind {
-            CheckKind::Signed(ask) => self.signed(ask),
-            CheckKind::Image(_) => false,
-            CheckKind::AnyOf(branches) => branches.iter().any(|branch| {
-                self.all(rule, branch, depth, false) && self.any_signed(rule, branch, depth)
-            }),
-        })
     }
 
     // --- exceptions
@@ -278,11 +261,32 @@ impl<'a> Judge<'a> {
         best
     }
 
+    /// Whether any signer of the policy signed a node, whatever a check asks.
+    fn is_signed(&self, node: &Node) -> bool {
+        let mut signers = self.document.signers.keys();
+        signers.any(|signer| self.world.facts.iter().any(|facts| self.signs(signer, node, facts)))
+    }
+
     fn counts(&self, ask: &Signed, signer: &str, node: &Node, facts: &Facts) -> bool {
+        let claims = &facts.claims;
+        self.signs(signer, node, facts)
+            && ask.formats.as_ref().is_none_or(|formats| formats.contains(&facts.format))
+            && ask.annotations.iter().all(|(name, glob)| {
+                claims.annotations.get(name).is_some_and(|value| glob.matches(value))
+            })
+            && self.name_agrees(ask.reference, claims.name.as_deref())
+    }
+
+    fn signs(&self, signer: &str, node: &Node, facts: &Facts) -> bool {
         let (claims, key, now) = (&facts.claims, facts.signer.key(), self.world.now);
         let own = self.policy.keys(signer);
+        let vouches = match (&self.document.signers[signer], &facts.signer) {
+            (SignerDecl::Keys(_), Signer::Key { key }) => key,
+            (SignerDecl::Pgp(_), Signer::Pgp { primary, .. }) => primary,
+            _ => return false,
+        };
         let revoked = self.document.revoked.iter().any(|r| match &r.what {
-            Revoked::Key(k) => k == key,
+            Revoked::Key(k) => k == key || k == vouches,
             Revoked::Signer(name) => name == signer,
             _ => false,
         });
@@ -290,14 +294,9 @@ impl<'a> Judge<'a> {
             && claims.subject.digest.to_string() == node.digest
             && claims.subject.size.unwrap_or(node.size) == node.size
             && claims.subject.media_type.as_ref().unwrap_or(&node.media_type) == &node.media_type
-            && own.iter().any(|k| k.id == *key && k.until.is_none_or(|until| now < until))
+            && own.iter().any(|k| k.id == *vouches && k.until.is_none_or(|until| now < until))
             && !revoked
             && claims.expires.is_none_or(|at| at > now)
-            && ask.formats.as_ref().is_none_or(|formats| formats.contains(&facts.format))
-            && ask.annotations.iter().all(|(name, glob)| {
-                claims.annotations.get(name).is_some_and(|value| glob.matches(value))
-            })
-            && self.name_agrees(ask.reference, claims.name.as_deref())
     }
 
     fn name_agrees(&self, rule: ReferenceRule, name: Option<&str>) -> bool {

@@ -6,13 +6,14 @@ use std::collections::BTreeMap;
 use jiff::{SignedDuration, Timestamp};
 use ocisign::evidence::{Claims, Facts, Format, Rejection, Signer, Statement, Subject};
 use ocisign::image::{Depth, NodeKind, NodeState, Platform, Shape, media_type};
+use ocisign::limits::Limits;
 use ocisign::policy::{
-    CheckOutcome, Decision, Request, Row, Verdict, required_depth, simulate, wanted_subjects,
+    CheckOutcome, Decision, Request, Row, Verdict, parse, required_depth, simulate, wanted_subjects,
 };
 use ocisign::report::explain;
 use serde_json::{Value, json};
 
-use crate::generate::{STRANGER, digest, hour, key, link, load, node, states};
+use crate::generate::{STRANGER, digest, hour, key, link, link_with, load, node, states};
 
 /// A manifest `r.example/a/app:v1` that ana signed, and a policy that asks
 /// for that. Tests change one thing.
@@ -447,6 +448,39 @@ fn two_keys_of_one_signer_are_one_signer() {
     assert_eq!(outcome.ignored.len(), 2, "every item is counted or ignored");
     assert!(outcome.findings[0].ends_with("1 of 2, by ana"), "{outcome:?}");
     case.facts.push(signature(3, "root"));
+    assert_eq!(case.row(), Row::Holds);
+}
+
+/// Two signers of one list cannot share a primary key: such a policy does not
+/// load. A subkey, of which the policy knows nothing, can be bound by two.
+#[test]
+fn a_subkey_of_two_openpgp_keys_is_one_key() {
+    let by_subkey = |subkey: u8, primary: u8| {
+        let mut facts = signature(subkey, "root");
+        facts.signer = Signer::Pgp {
+            key: key(subkey),
+            primary: key(primary),
+            fingerprint: format!("{primary:040x}"),
+        };
+        facts
+    };
+    let mut case = Case::new();
+    for name in ["bo", "cleo"] {
+        case.policy["signers"][name] = json!({"pgp": {"keyring": {"file": "keys.asc"}}});
+    }
+    *case.signed() = json!({"by": ["bo", "cleo"], "atLeast": 2, "reference": "none"});
+    let document = parse(case.policy.to_string().as_bytes(), &Limits::default()).unwrap();
+    assert!(link_with(document, &[("ana", &[0, 1]), ("bo", &[2]), ("cleo", &[2])]).is_none());
+
+    case.facts = vec![by_subkey(20, 2), by_subkey(20, 3)];
+    assert_eq!(case.row(), Row::Checks);
+    case.facts.push(by_subkey(30, 3));
+    assert_eq!(case.row(), Row::Holds);
+    // bare, it is no other key
+    *case.signed() = json!({"by": ["ana", "cleo"], "atLeast": 2, "reference": "none"});
+    case.facts = vec![signature(0, "root"), by_subkey(0, 3)];
+    assert_eq!(case.row(), Row::Checks);
+    case.facts.push(by_subkey(31, 3));
     assert_eq!(case.row(), Row::Holds);
 }
 

@@ -65,7 +65,11 @@ impl Shelf {
             if kept.is_file() {
                 found.push((0, kept));
             }
-            for entry in std::fs::read_dir(directory)? {
+            let failed = |error: io::Error| {
+                let what = format!("reading the directory `{}`: {error}", directory.display());
+                io::Error::new(error.kind(), what)
+            };
+            for entry in std::fs::read_dir(directory).map_err(failed)? {
                 let entry = entry?;
                 let name = entry.file_name().to_string_lossy().into_owned();
                 if !name.ends_with(".aci") || !entry.path().is_file() {

@@ -6,6 +6,7 @@
 use serde_json::{Map, Value, json};
 
 use super::V1Image;
+use super::documents::architecture;
 use crate::image::Digest;
 
 /// Members of a `json` of v1 that no later config has.
@@ -31,10 +32,9 @@ pub fn config(chain: &[&V1Image], layers: &[Digest]) -> Option<Vec<u8>> {
     });
     for (key, usual) in [("architecture", "amd64"), ("os", "linux")] {
         // Docker ran on nothing else while images went without
-        let missing = config.get(key).and_then(Value::as_str).is_none_or(str::is_empty);
-        if missing {
-            config.insert(key.to_owned(), usual.into());
-        }
+        let stated = config.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        let named = stated.map_or(usual, architecture).to_owned();
+        config.insert(key.to_owned(), named.into());
     }
     let digests: Vec<_> = layers.iter().map(Digest::to_string).collect();
     config.insert("rootfs".to_owned(), json!({"type": "layers", "diff_ids": digests}));

@@ -150,12 +150,20 @@ fn image(id: String, parts: Parts, limits: &Limits) -> Result<V1Image, Fault> {
         return Err(bad("its parent is no id".to_owned()));
     }
     let platform = Platform {
-        architecture: written.architecture.unwrap_or_default(),
+        architecture: architecture(written.architecture.as_deref().unwrap_or_default()).to_owned(),
         os: written.os.unwrap_or_default(),
         variant: written.variant,
         os_version: written.os_version,
     };
     Ok(V1Image { id, parent, platform, json, layer })
+}
+
+/// As Go names it. The first versions of Docker wrote what uname says.
+pub(super) fn architecture(written: &str) -> &str {
+    match written {
+        "x86_64" => "amd64",
+        named => named,
+    }
 }
 
 /// Every chain of parents ends at an image without one, in this archive.

@@ -5,6 +5,7 @@
 use crate::evidence::{Facts, Statement};
 use crate::policy::Revoked;
 
+use super::Context;
 use super::names::clip;
 use super::signed::Tally;
 
@@ -23,38 +24,17 @@ impl Tally<'_, '_> {
         let Some(signer) = self.ask.by.get(signer) else {
             return Err(Miss::Signer("there is no such signer".to_owned()));
         };
-        self.is_signature(facts)?;
-        self.is_by(facts, signer)?;
+        let context = self.context;
+        is_signature(facts)?;
+        context.is_by(facts, signer)?;
         is_about(facts, subject)?;
         self.has_format(facts)?;
-        self.is_not_revoked(facts, signer)?;
-        self.key_is_valid(facts, signer)?;
-        self.is_not_expired(facts)?;
+        context.is_not_revoked(facts, signer)?;
+        context.key_is_valid(facts, signer)?;
+        context.is_not_expired(facts)?;
         let (name, digest) = (facts.claims.name.as_deref(), &facts.claims.subject.digest);
         self.asked.agrees(self.ask.reference, name, digest).map_err(Miss::Name)?;
         self.has_annotations(facts)
-    }
-
-    pub(super) fn is_signature(&self, facts: &Facts) -> Result<(), Miss> {
-        match &facts.claims.statement {
-            Statement::Signature => Ok(()),
-            Statement::Attestation { predicate_type, .. } => Err(Miss::Statement(format!(
-                "it is an attestation (`{}`), which is no image signature",
-                clip(predicate_type)
-            ))),
-        }
-    }
-
-    pub(super) fn is_by(&self, facts: &Facts, signer: &str) -> Result<(), Miss> {
-        let is_by = |name: &str| self.context.policy.is_by(name, &facts.signer);
-        if is_by(signer) {
-            return Ok(());
-        }
-        let owner = self.context.document().signers.keys().find(|name| is_by(name));
-        Err(Miss::Signer(match owner {
-            Some(owner) => format!("it is by `{owner}`, whom this check does not name"),
-            None => "it is by a key of no signer of the policy".to_owned(),
-        }))
     }
 
     fn has_format(&self, facts: &Facts) -> Result<(), Miss> {
@@ -67,11 +47,56 @@ impl Tally<'_, '_> {
         }
     }
 
+    fn has_annotations(&self, facts: &Facts) -> Result<(), Miss> {
+        for (key, glob) in &self.ask.annotations {
+            let miss = match facts.claims.annotations.get(key) {
+                Some(value) if glob.matches(value) => continue,
+                Some(value) => {
+                    format!("it signs {key}=`{}`, and `{glob}` is asked", clip(value))
+                }
+                None => format!("it does not sign the annotation {key}; sign with `-a {key}=…`"),
+            };
+            return Err(Miss::Annotation(miss));
+        }
+        Ok(())
+    }
+}
+
+impl Context<'_> {
+    /// Whether somebody whom the policy names, and whose signature would
+    /// count by itself, signed the root, whatever a check asks beside that.
+    pub(super) fn is_signed(&self) -> bool {
+        let Some(root) = self.tree.node(0) else { return false };
+        let subject = (root.digest.as_str(), root.size, root.media_type.as_str());
+        let counts = |facts: &Facts, signer: &str| {
+            is_signature(facts)?;
+            self.is_by(facts, signer)?;
+            is_about(facts, subject)?;
+            self.is_not_revoked(facts, signer)?;
+            self.key_is_valid(facts, signer)?;
+            self.is_not_expired(facts)
+        };
+        let mut signers = self.document().signers.keys();
+        signers.any(|signer| self.facts.iter().any(|facts| counts(facts, signer).is_ok()))
+    }
+
+    pub(super) fn is_by(&self, facts: &Facts, signer: &str) -> Result<(), Miss> {
+        let is_by = |name: &str| self.policy.is_by(name, &facts.signer);
+        if is_by(signer) {
+            return Ok(());
+        }
+        let owner = self.document().signers.keys().find(|name| is_by(name));
+        Err(Miss::Signer(match owner {
+            Some(owner) => format!("it is by `{owner}`, whom this check does not name"),
+            None => "it is by a key of no signer of the policy".to_owned(),
+        }))
+    }
+
     /// A revocation with `since` spares what a trusted time puts before it.
     /// Trusted are the times of the signer's own `time` roots, and a signer
     /// of plain keys has none, so nothing is spared.
     fn is_not_revoked(&self, facts: &Facts, signer: &str) -> Result<(), Miss> {
-        for revocation in &self.context.document().revoked {
+        for revocation in &self.document().revoked {
             let what = match &revocation.what {
                 Revoked::Key(key) if key == facts.signer.key() => "its key",
                 // who vouches for the key is no longer trusted
@@ -90,9 +115,9 @@ impl Tally<'_, '_> {
     /// A signer may list one key twice; the entry that ended it wins.
     fn key_is_valid(&self, facts: &Facts, signer: &str) -> Result<(), Miss> {
         let key = facts.signer.key();
-        let own = self.context.policy.keys(signer).iter().filter(|linked| linked.id == *key);
+        let own = self.policy.keys(signer).iter().filter(|linked| linked.id == *key);
         match own.filter_map(|linked| linked.until).min() {
-            Some(until) if until <= self.context.now => {
+            Some(until) if until <= self.now => {
                 Err(Miss::KeyEnded(format!("the key of `{signer}` is not valid since {until}")))
             }
             Some(_) | None => Ok(()),
@@ -101,25 +126,21 @@ impl Tally<'_, '_> {
 
     fn is_not_expired(&self, facts: &Facts) -> Result<(), Miss> {
         match facts.claims.expires {
-            Some(at) if at <= self.context.now => {
+            Some(at) if at <= self.now => {
                 Err(Miss::Expired(format!("the signature expired at {at}; sign again")))
             }
             Some(_) | None => Ok(()),
         }
     }
+}
 
-    fn has_annotations(&self, facts: &Facts) -> Result<(), Miss> {
-        for (key, glob) in &self.ask.annotations {
-            let miss = match facts.claims.annotations.get(key) {
-                Some(value) if glob.matches(value) => continue,
-                Some(value) => {
-                    format!("it signs {key}=`{}`, and `{glob}` is asked", clip(value))
-                }
-                None => format!("it does not sign the annotation {key}; sign with `-a {key}=…`"),
-            };
-            return Err(Miss::Annotation(miss));
-        }
-        Ok(())
+pub(super) fn is_signature(facts: &Facts) -> Result<(), Miss> {
+    match &facts.claims.statement {
+        Statement::Signature => Ok(()),
+        Statement::Attestation { predicate_type, .. } => Err(Miss::Statement(format!(
+            "it is an attestation (`{}`), which is no image signature",
+            clip(predicate_type)
+        ))),
     }
 }
 

@@ -63,11 +63,6 @@ impl Judged {
         used.into_iter().collect()
     }
 
-    /// Whether a `signed` check holds, by signatures and not by a waiver.
-    pub(super) fn counts_signatures(&self) -> bool {
-        self.outcomes().any(|rule| count_signatures(&rule.checks))
-    }
-
     fn judge(
         &mut self,
         context: &Context<'_>,
@@ -210,14 +205,6 @@ fn image_denies(checks: &[Check], outcomes: &[CheckOutcome]) -> bool {
                     .zip(&outcome.branches)
                     .all(|(checks, outcomes)| image_denies(checks, outcomes))
         }
-    })
-}
-
-/// Of an `anyOf` only a branch that holds in full says something.
-fn count_signatures(checks: &[CheckOutcome]) -> bool {
-    checks.iter().filter(|check| check.held).any(|check| {
-        let in_branch = |branch: &Vec<_>| hold(branch) && count_signatures(branch);
-        !check.counted.is_empty() || check.branches.iter().any(in_branch)
     })
 }
 

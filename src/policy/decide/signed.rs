@@ -7,7 +7,7 @@ use crate::image::{NodeKind, media_type};
 use crate::policy::{CheckOutcome, Counted, Ignored, On, ReferenceRule, Signed};
 
 use super::Context;
-use super::counts::{Miss, Subject};
+use super::counts::{Miss, Subject, is_signature};
 use super::matching::matching;
 use super::names::Asked;
 use super::select::targets;
@@ -232,11 +232,12 @@ impl<'c, 'a> Tally<'c, 'a> {
             if self.misses.contains_key(&item) || self.looked_at(facts) {
                 continue;
             }
-            let named = self.ask.by.iter().find_map(|signer| self.is_by(facts, signer).ok());
-            let miss = match (self.is_signature(facts), named) {
+            let named =
+                self.ask.by.iter().find_map(|signer| self.context.is_by(facts, signer).ok());
+            let miss = match (is_signature(facts), named) {
                 (Err(miss), _) => Some(miss),
                 (Ok(()), None) => {
-                    self.ask.by.first().and_then(|signer| self.is_by(facts, signer).err())
+                    self.ask.by.first().and_then(|signer| self.context.is_by(facts, signer).err())
                 }
                 (Ok(()), Some(())) => Some(Miss::Subject(self.elsewhere(facts))),
             };

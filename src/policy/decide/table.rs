@@ -60,7 +60,8 @@ enum Rules {
 /// Whether something holds the image together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Addressed {
-    /// Digests do, or a signature over the whole file that a check counted.
+    /// Digests do, or a signature over the whole file by somebody whom the
+    /// policy names.
     Held,
     /// Nothing does: its format has no digests.
     Loose,
@@ -140,7 +141,7 @@ impl Case {
             tree: TreeState::of(&faults, &gaps),
             revoked: revoked(context),
             rules: Rules::of(judged),
-            addressed: Addressed::of(context, judged),
+            addressed: Addressed::of(context),
             gathered: match context.request.incomplete.is_empty() {
                 true => Gathered::Whole,
                 false => Gathered::CutShort,
@@ -198,10 +199,12 @@ impl Rules {
 
 impl Addressed {
     /// Neither an `accept` nor an audit nor an exception can say what nobody
-    /// knows: which bytes the image is. A signature over the file does.
-    fn of(context: &Context<'_>, judged: &Judged) -> Self {
+    /// knows: which bytes the image is. A signature over the file does. It
+    /// need not be one that a check counts: adding a check could allow then
+    /// what was denied before.
+    fn of(context: &Context<'_>) -> Self {
         let loose = |node: &Node| matches!(node.state, NodeState::NotContentAddressed(_));
-        match context.tree.shape.nodes.iter().any(loose) && !judged.counts_signatures() {
+        match context.tree.shape.nodes.iter().any(loose) && !context.is_signed() {
             true => Self::Loose,
             false => Self::Held,
         }
@@ -252,9 +255,9 @@ pub(super) fn summary(row: Row, context: &Context<'_>, case: &Case, judged: &Jud
 }
 
 /// Why an image without digests is none that may run.
-const LOOSE: &str = "the image is not content-addressed: its format has no digests, and no check \
-                     counts a signature over the file; sign it, or convert it with `ocisign \
-                     convert` and sign the result";
+const LOOSE: &str = "the image is not content-addressed: its format has no digests, and nobody \
+                     whom the policy names has signed the file; sign it, or convert it with \
+                     `ocisign convert` and sign the result";
 
 fn validity_sentence(case: &Case, name: &str) -> String {
     match case.validity {

@@ -1,5 +1,8 @@
 //! Archives, file by file.
 
+pub(crate) mod aci;
+pub(crate) mod v1;
+
 use std::io::Write as _;
 
 use sha2::{Digest as _, Sha256};
@@ -111,6 +114,25 @@ pub(crate) fn docker() -> Tar {
     let mut tar = files();
     tar.file("manifest.json", manifest(&["app:v1"]).as_bytes());
     tar
+}
+
+/// The manifest that Docker 25 writes for the image of [`docker`].
+pub(crate) fn own_manifest() -> String {
+    let (config, layers) = (config(), layers());
+    let layer = |bytes: &Vec<u8>| {
+        format!(
+            r#"{{"mediaType":"application/vnd.oci.image.layer.v1.tar","digest":"sha256:{}","size":{}}}"#,
+            sha256(bytes),
+            bytes.len()
+        )
+    };
+    format!(
+        r#"{{"schemaVersion":2,"mediaType":"application/vnd.oci.image.manifest.v1+json","config":{{"mediaType":"application/vnd.oci.image.config.v1+json","digest":"sha256:{}","size":{}}},"layers":[{},{}]}}"#,
+        sha256(config.as_bytes()),
+        config.len(),
+        layer(&layers[0]),
+        layer(&layers[1]),
+    )
 }
 
 /// An archive of Docker 25: a layout with `manifests` in its index, and a
