@@ -23,8 +23,8 @@ use super::chunks::blocking;
 use super::layout::contents::{Run, blob_name};
 use super::layout::index::is_companion_tag;
 use super::{
-    Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole, WholeFormat,
-    beside,
+    Beside, Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole,
+    WholeFormat, beside,
 };
 use crate::image::Digest;
 use crate::limits::Limits;
@@ -189,7 +189,7 @@ impl Tar {
         Ok(RawManifest {
             bytes: derived.bytes,
             media_type: Some(derived.media_type),
-            claimed: None,
+            claimed: derived.claimed,
         })
     }
 
@@ -256,9 +256,9 @@ impl Store for DockerArchive {
         true
     }
 
-    async fn beside(&self, _: &Digest, _: bool) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, _: &Digest, _: bool) -> Result<Beside, StoreError> {
         let tar = self.tar.clone();
-        blocking(move || beside::read(&tar.path, &[LooseKind::Bundle], &tar.limits)).await
+        blocking(move || Ok(beside::read(&tar.path, LooseKind::Bundle, &tar.limits))).await
     }
 
     async fn push_beside(&self, _: &Digest, loose: &Loose) -> Result<String, StoreError> {

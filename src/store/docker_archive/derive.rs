@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Tar;
 use super::saved::{Saved, named_digest};
-use crate::image::{Algorithm, Digest, Hasher, media_type};
+use crate::image::{Algorithm, Descriptor, Digest, Hasher, media_type};
 use crate::store::StoreError;
 use crate::store::layout::contents::Run;
 
@@ -25,6 +25,8 @@ const INDEXES: usize = 2;
 pub(super) struct Derived {
     pub(super) bytes: Vec<u8>,
     pub(super) media_type: String,
+    /// What the layout in the tar lists it as.
+    pub(super) claimed: Option<Descriptor>,
     pub(super) blobs: Vec<(Digest, String)>,
 }
 
@@ -53,7 +55,7 @@ impl Tar {
             layers.join(",")
         );
         let media_type = media_type::OCI_MANIFEST.to_owned();
-        Ok(Derived { bytes: bytes.into_bytes(), media_type, blobs })
+        Ok(Derived { bytes: bytes.into_bytes(), media_type, claimed: None, blobs })
     }
 
     fn file(&self, name: &str) -> Result<Run, StoreError> {
@@ -108,6 +110,10 @@ impl Tar {
     /// The manifest that the layout in the same tar has for the image. `None`
     /// where that lists no image at all: Docker 25.0 wrote `null` for one
     /// that was saved by its id.
+    ///
+    /// Other bytes than a digest names are read by nobody. Where no other
+    /// manifest is the image's they are given out as what they claim to be:
+    /// the tree finds out, and says so.
     fn own_manifest(
         &self,
         image: &Saved,
@@ -118,38 +124,40 @@ impl Tar {
         if level.is_empty() {
             return Ok(None);
         }
-        let mut left = self.limits.tree_json_bytes;
+        let (mut left, mut other) = (self.limits.tree_json_bytes, None);
         for _ in 0..INDEXES {
             let mut next = Vec::new();
-            for digest in level {
-                let name = crate::store::layout::contents::blob_name(&digest);
+            for listed in level {
+                let name = crate::store::layout::contents::blob_name(&listed.digest);
                 let Some(bytes) = self.read(&name, self.limits.manifest_bytes.min(left))? else {
                     continue;
                 };
                 left = left.saturating_sub(bytes.len() as u64);
-                if let Some(own) = self.agreeing(image, config, &bytes)? {
-                    return Ok(Some(own));
+                let mut hasher = Hasher::new(listed.digest.algorithm());
+                hasher.update(&bytes);
+                if hasher.finish() != listed.digest {
+                    other.get_or_insert((bytes, listed));
+                    continue;
+                }
+                if self.agrees(image, config, &bytes)? {
+                    return Ok(Some(Derived::listed(bytes, listed)));
                 }
                 next.extend(self.children(&bytes)?);
             }
             level = next;
         }
-        Err(self
-            .broken("manifest.json and index.json name different images; save it again".to_owned()))
+        let different = "manifest.json and index.json name different images; save it again";
+        let (bytes, listed) = other.ok_or_else(|| self.broken(different.to_owned()))?;
+        Ok(Some(Derived::listed(bytes, listed)))
     }
 
-    /// A manifest, where it is one of this config: it must then have the
-    /// same layers in the same order.
-    fn agreeing(
-        &self,
-        image: &Saved,
-        config: &Digest,
-        bytes: &[u8],
-    ) -> Result<Option<Derived>, StoreError> {
+    /// Whether a manifest is one of this config: it must then have the same
+    /// layers in the same order.
+    fn agrees(&self, image: &Saved, config: &Digest, bytes: &[u8]) -> Result<bool, StoreError> {
         let document = self.document(bytes)?;
         let text = |value: &Value| value.as_str().map(str::to_owned);
         if document.pointer("/config/digest").and_then(text) != Some(config.to_string()) {
-            return Ok(None);
+            return Ok(false);
         }
         let layers =
             document.get("layers").and_then(Value::as_array).map_or(&[][..], Vec::as_slice);
@@ -159,23 +167,18 @@ impl Tar {
             let why = "manifest.json and the manifest in the layout name different layers";
             return Err(self.broken(format!("{why}; save it again with a newer Docker")));
         }
-        let media_type = document.get("mediaType").and_then(text);
-        Ok(Some(Derived {
-            bytes: bytes.to_vec(),
-            media_type: media_type.unwrap_or_else(|| media_type::OCI_MANIFEST.to_owned()),
-            blobs: Vec::new(),
-        }))
+        Ok(true)
     }
 
-    fn children(&self, bytes: &[u8]) -> Result<Vec<Digest>, StoreError> {
+    fn children(&self, bytes: &[u8]) -> Result<Vec<Descriptor>, StoreError> {
         let document = self.document(bytes)?;
         let all = document.get("manifests").and_then(Value::as_array);
         if all.is_some_and(|all| all.len() > self.limits.tree_nodes) {
             let limit = self.limits.tree_nodes as u64;
             return Err(StoreError::TooLarge { what: "index.json".to_owned(), limit });
         }
-        let digest = |entry: &Value| entry.get("digest")?.as_str()?.parse().ok();
-        Ok(all.into_iter().flatten().filter_map(digest).collect())
+        let listed = |entry: &Value| serde_json::from_value(entry.clone()).ok();
+        Ok(all.into_iter().flatten().filter_map(listed).collect())
     }
 
     fn document(&self, bytes: &[u8]) -> Result<Value, StoreError> {
@@ -184,6 +187,14 @@ impl Tar {
             .map_err(|error| error.to_string())
             .and_then(|()| serde_json::from_slice(bytes).map_err(|error| error.to_string()))
             .map_err(|why| self.broken(format!("a manifest in it is none: {why}")))
+    }
+}
+
+impl Derived {
+    /// Bytes as what a layout lists them.
+    fn listed(bytes: Vec<u8>, listed: Descriptor) -> Self {
+        let media_type = listed.media_type.clone();
+        Self { bytes, media_type, claimed: Some(listed), blobs: Vec::new() }
     }
 }
 
