@@ -6,11 +6,13 @@ use futures_util::{FutureExt as _, StreamExt as _, future, stream};
 use jiff::Timestamp;
 use serde::Serialize;
 
+use super::whole::{self, Signed};
 use super::{Error, Image, discover, fetch};
 use crate::envelope::{self, Candidate, Description, cosign, describe, sigstore};
+use crate::evidence::Format;
 use crate::image::{Depth, Descriptor, Digest, media_type};
 use crate::limits::Limits;
-use crate::store::{Blob, Store, StoreError, Target};
+use crate::store::{Blob, Loose, LooseKind, Store, StoreError, Target};
 
 /// Rounds of reading and writing until a signature stays under a tag that
 /// others write to at once.
@@ -19,8 +21,8 @@ const TAG_ROUNDS: u32 = 12;
 /// Bounds of the pause after which such a tag is read back.
 const SETTLE: (Duration, Duration) = (Duration::from_millis(40), Duration::from_secs(3));
 
-/// Attaches a bundle that was made elsewhere; gives its subject and the
-/// digest of the manifest that holds it.
+/// Attaches a bundle that was made elsewhere; gives its subject, and the
+/// digest of the manifest that holds it or the path of the file.
 ///
 /// # Errors
 /// [`Error::Invalid`] where it is no bundle or is about another image.
@@ -47,8 +49,21 @@ pub async fn attach(
     let digest: Digest = node.digest.parse().map_err(|e| Error::Broken(format!("{e}")))?;
     let subject = Descriptor::new(node.media_type.clone(), digest.clone(), node.size);
     let kind = description.predicate_type.as_deref().unwrap_or(sigstore::SIGN_PREDICATE);
-    let item = push_bundle(image.store(), &subject, bundle, kind, created).await?;
+    let item = match image.store().keeps_beside() {
+        true => push_beside(image.store(), &digest, bundle.to_vec()).await?,
+        false => push_bundle(image.store(), &subject, bundle, kind, created).await?,
+    };
     Ok((digest, item))
+}
+
+/// Writes a bundle beside the file that the image is; gives its path.
+pub(super) async fn push_beside(
+    store: &dyn Store,
+    subject: &Digest,
+    bundle: Vec<u8>,
+) -> Result<String, Error> {
+    let loose = Loose { item: String::new(), kind: LooseKind::Bundle, bytes: bundle };
+    Ok(store.push_beside(subject, &loose).await?)
 }
 
 /// Writes a bundle as a referrer; gives its manifest's digest.
@@ -190,7 +205,25 @@ pub async fn signatures(image: &Image, limits: &Limits) -> Result<Listing, Error
             Err(rejection) => unreadable(rejection.item, &rejection.reason.to_string()),
         }));
     }
+    entries.extend(whole::detached(image, limits).await?.into_iter().map(detached));
     Ok(Listing { digest, entries, incomplete: listed.incomplete() })
+}
+
+/// A detached signature says whose it is, and of what only by where it lies.
+fn detached(signed: Signed) -> Entry {
+    match signed.reason {
+        Some(reason) => unreadable(signed.item, &reason.to_string()),
+        None => Entry {
+            item: signed.item,
+            unverified: Some(Description {
+                format: Format::Appc,
+                hint: signed.hint,
+                predicate_type: None,
+                subjects: Vec::new(),
+            }),
+            unreadable: None,
+        },
+    }
 }
 
 fn unreadable(item: String, why: &str) -> Entry {

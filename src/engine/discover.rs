@@ -16,7 +16,7 @@ use crate::envelope::{self, Candidate, cosign, simple};
 use crate::evidence::{Evidence, Reason, Rejection, Subject};
 use crate::image::{Descriptor, Digest, manifest_digest, media_type};
 use crate::limits::Limits;
-use crate::store::{Loose, LooseKind, RawManifest, Store, StoreError, Target};
+use crate::store::{Beside, Loose, LooseKind, RawManifest, Store, StoreError, Target};
 use crate::trust::Trust;
 use crate::verify;
 
@@ -33,7 +33,7 @@ const SMALL: u64 = 64 << 10;
 /// Judges the detached signatures over a file that was hashed for them.
 pub(super) fn detached(signed: Vec<Signed>, trust: &Trust, subject: &Digest) -> Gathered {
     let mut gathered = Gathered::default();
-    for Signed { item, hash, reason } in signed {
+    for Signed { item, hash, reason, hint: _ } in signed {
         let verdict = match (hash, reason) {
             (_, Some(reason)) => Err(Signed::rejected(item, reason)),
             (Some(hash), None) => verify::appc(&item, hash, trust, subject),
@@ -247,7 +247,16 @@ impl Listed<'_> {
     /// nothing that is attached.
     async fn read_beside(&mut self) -> Vec<Read> {
         match self.store.beside(&self.subject, self.openpgp).await {
-            Ok(loose) => loose.into_iter().filter_map(|loose| self.loose(loose)).collect(),
+            Ok(Beside { found, failed, cut }) => {
+                let found = found.into_iter().filter_map(|loose| self.loose(loose));
+                let failed = failed.into_iter().map(|(item, error)| {
+                    let mut read = Read::default();
+                    read.failed(&item, &error);
+                    read
+                });
+                let cut = cut.map(|why| Read { incomplete: Some(why), ..Read::default() });
+                found.chain(failed).chain(cut).collect()
+            }
             Err(StoreError::Absent { .. }) => Vec::new(),
             Err(error) => {
                 let mut read = Read::default();

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 
-use super::attach::{push_bundle, push_cosign};
+use super::attach::{push_beside, push_bundle, push_cosign};
 use super::check::{Soundness, soundness};
 use super::{Error, Image, Progress, discover, fetch, keys};
 use crate::crypto::Signer;
@@ -201,13 +201,13 @@ impl Job<'_> {
         if !self.options.attach {
             return Ok(Outcome::Signed { subject: digest, bundle });
         }
-        if self.image.store().keeps_beside() {
-            return self.bundle_beside(subject, bundle).await;
-        }
-        let created = self.options.created;
-        let item =
-            push_bundle(self.image.store(), subject, &bundle, sigstore::SIGN_PREDICATE, created)
-                .await?;
+        let (store, created) = (self.image.store(), self.options.created);
+        let item = match store.keeps_beside() {
+            true => push_beside(store, &digest, bundle).await?,
+            false => {
+                push_bundle(store, subject, &bundle, sigstore::SIGN_PREDICATE, created).await?
+            }
+        };
         Ok(Outcome::Attached { subject: digest, item })
     }
 

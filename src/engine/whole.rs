@@ -13,7 +13,7 @@ use crate::crypto::openpgp::{ContentHash, Detached, OpenPgpError, PgpFailure};
 use crate::evidence::{Format, Reason, Rejection};
 use crate::image::{Depth, Digest, FileHasher, ImageTree};
 use crate::limits::Limits;
-use crate::store::{Loose, Whole, WholeFormat};
+use crate::store::{Beside, Loose, StoreError, Whole, WholeFormat};
 
 /// Bytes of one read.
 pub(super) const CHUNK: usize = 256 << 10;
@@ -29,6 +29,8 @@ pub(super) struct Grown {
 pub(super) struct Signed {
     /// Where it lies, for people.
     pub(super) item: String,
+    /// The key that it says it was made with.
+    pub(super) hint: Option<String>,
     /// The hash of the content; `None` where none could make it count.
     pub(super) hash: Option<ContentHash>,
     /// Why none could.
@@ -56,12 +58,28 @@ pub(super) async fn grow(
         WholeFormat::DockerV1 => docker_v1::grow(image, whole, depth, limits, ask.progress).await,
         WholeFormat::Aci => {
             let signed = match signatures {
-                true => signed(image.store().detached().await?, limits),
+                true => detached(image, limits).await?,
                 false => Vec::new(),
             };
             aci::grow(image, whole, depth, signed, limits, ask.progress).await
         }
     }
+}
+
+/// The detached signatures over an image that is one file.
+pub(super) async fn detached(image: &Image, limits: &Limits) -> Result<Vec<Signed>, Error> {
+    let Beside { found, failed, .. } = image.store().detached().await?;
+    let mut all = signed(found, limits);
+    for (item, error) in failed {
+        match error {
+            StoreError::TooLarge { .. } => {
+                let reason = Some(Reason::LimitExceeded(error.to_string()));
+                all.push(Signed { item, hint: None, hash: None, reason });
+            }
+            error => return Err(error.into()),
+        }
+    }
+    Ok(all)
 }
 
 /// Takes files of detached signatures apart.
@@ -82,7 +100,7 @@ fn signed(files: Vec<Loose>, limits: &Limits) -> Vec<Signed> {
                     OpenPgpError::Limit(why) => Reason::LimitExceeded(why),
                     OpenPgpError::Unsupported(why) => Reason::Unsupported(why),
                 };
-                all.push(Signed { item, hash: None, reason: Some(reason) });
+                all.push(Signed { item, hint: None, hash: None, reason: Some(reason) });
             }
         }
     }
@@ -101,7 +119,7 @@ fn begun(item: String, signature: &Detached) -> Signed {
         Err(PgpFailure::UnknownKey(key)) => (None, Some(Reason::UnknownKey(key))),
         Err(PgpFailure::Unfit(why)) => (None, Some(Reason::Unfit(why))),
     };
-    Signed { item, hash, reason }
+    Signed { item, hint: signature.hint(), hash, reason }
 }
 
 /// The digest of the file.

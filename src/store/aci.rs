@@ -8,8 +8,8 @@ use async_trait::async_trait;
 
 use super::chunks::blocking;
 use super::{
-    Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole, WholeFormat,
-    beside,
+    Beside, Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole,
+    WholeFormat, beside,
 };
 use crate::image::Digest;
 use crate::image::aci::AciName;
@@ -109,14 +109,14 @@ impl Store for Aci {
         self.asked.as_ref()
     }
 
-    async fn beside(&self, _: &Digest, _: bool) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, _: &Digest, _: bool) -> Result<Beside, StoreError> {
         let (path, limits) = (self.path.clone(), self.limits.clone());
-        blocking(move || beside::read(&path, &[LooseKind::Bundle], &limits)).await
+        blocking(move || Ok(beside::read(&path, LooseKind::Bundle, &limits))).await
     }
 
-    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+    async fn detached(&self) -> Result<Beside, StoreError> {
         let (path, limits) = (self.path.clone(), self.limits.clone());
-        blocking(move || beside::read(&path, &[LooseKind::Detached], &limits)).await
+        blocking(move || Ok(beside::read(&path, LooseKind::Detached, &limits))).await
     }
 
     async fn push_beside(&self, _: &Digest, loose: &Loose) -> Result<String, StoreError> {

@@ -8,36 +8,57 @@ use std::fs::File;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::{Loose, LooseKind, StoreError};
+use super::{Beside, Loose, LooseKind, StoreError};
 use crate::limits::Limits;
 
-/// Reads what lies beside `file` of the kinds that are asked for.
-///
-/// # Errors
-/// [`StoreError`] where something lies there and cannot be read, or is over
-/// a limit.
-pub(super) fn read(
-    file: &Path,
-    kinds: &[LooseKind],
-    limits: &Limits,
-) -> Result<Vec<Loose>, StoreError> {
-    let mut found = Vec::new();
-    for kind in kinds {
-        for number in 1_usize.. {
-            let path = place(file, *kind, number);
-            let Some(bytes) = read_one(&path, limits.envelope_bytes)? else { break };
-            if number > limits.beside {
-                let what = format!("signatures beside {}", file.display());
-                return Err(StoreError::TooLarge { what, limit: limits.beside as u64 });
-            }
-            found.push(Loose { item: path.display().to_string(), kind: *kind, bytes });
-            // a second detached signature stands in the same file
-            if *kind == LooseKind::Detached {
-                break;
-            }
+/// Reads what lies beside `file` of one kind.
+pub(super) fn read(file: &Path, kind: LooseKind, limits: &Limits) -> Beside {
+    let place = |number| place(file, kind, number);
+    // a second detached signature stands in the same file
+    let most = if kind == LooseKind::Detached { 1 } else { limits.beside };
+    let mut read = Numbered { kind, most, beside: Beside::default() };
+    for number in 1..=most + 1 {
+        let path = place(number);
+        if !read.take(number, &path.display().to_string(), read_one(&path, limits.envelope_bytes)) {
+            break;
         }
     }
-    Ok(found)
+    read.beside
+}
+
+/// Files that are numbered from 1, and end with the first that is not there.
+pub(super) struct Numbered {
+    pub(super) kind: LooseKind,
+    /// How many are read.
+    pub(super) most: usize,
+    pub(super) beside: Beside,
+}
+
+impl Numbered {
+    /// Takes the next; false after the last.
+    pub(super) fn take(
+        &mut self,
+        number: usize,
+        item: &str,
+        read: Result<Option<Vec<u8>>, StoreError>,
+    ) -> bool {
+        match read {
+            Ok(None) => return false,
+            _ if number > self.most => {
+                if self.kind != LooseKind::Detached {
+                    let most = self.most;
+                    self.beside.cut =
+                        Some(format!("there are more signatures than {most}: {item}"));
+                }
+                return false;
+            }
+            Ok(Some(bytes)) => {
+                self.beside.found.push(Loose { item: item.to_owned(), kind: self.kind, bytes });
+            }
+            Err(error) => self.beside.failed.push((item.to_owned(), error)),
+        }
+        true
+    }
 }
 
 /// Puts a signature beside `file`; gives where it is. What lies there stays:
@@ -151,7 +172,8 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (file, limits) = (folder.path().join("a.aci"), Limits::default());
         let all = [LooseKind::Bundle, LooseKind::Detached];
-        assert_eq!(read(&file, &all, &limits).unwrap(), []);
+        let found = || all.iter().flat_map(|kind| read(&file, *kind, &limits).found);
+        assert_eq!(found().count(), 0);
         for text in ["one", "two"] {
             push(&file, &loose(LooseKind::Bundle, text), &limits).unwrap();
         }
@@ -159,8 +181,7 @@ mod tests {
         for n in [1, 2] {
             push(&file, &loose(LooseKind::Detached, &armour(n)), &limits).unwrap();
         }
-        let found = read(&file, &all, &limits).unwrap();
-        let texts: Vec<_> = found.iter().map(|l| String::from_utf8_lossy(&l.bytes)).collect();
+        let texts: Vec<_> = found().map(|l| String::from_utf8(l.bytes).unwrap()).collect();
         assert_eq!(texts, ["one".into(), "two".into(), armour(1) + &armour(2)]);
         std::fs::write(folder.path().join("b.aci.asc"), [0x89, 1]).unwrap();
         let binary =
@@ -169,15 +190,19 @@ mod tests {
     }
 
     #[test]
-    fn what_cannot_be_read_is_not_absent() {
+    fn what_cannot_be_read_is_not_absent_and_hides_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("a.aci");
         std::fs::create_dir(folder.path().join("a.aci.asc")).unwrap();
-        let found = read(&file, &[LooseKind::Detached], &Limits::default());
-        assert!(matches!(found, Err(StoreError::Protocol { .. })));
-        let limits = Limits { envelope_bytes: 3, ..Limits::default() };
+        let found = read(&file, LooseKind::Detached, &Limits::default());
+        assert!(matches!(found.failed.as_slice(), [(_, StoreError::Protocol { .. })]));
+        let limits = Limits { envelope_bytes: 3, beside: 2, ..Limits::default() };
         std::fs::write(folder.path().join("a.aci.sigstore.json"), "four").unwrap();
-        let found = read(&file, &[LooseKind::Bundle], &limits);
-        assert!(matches!(found, Err(StoreError::TooLarge { .. })));
+        std::fs::write(folder.path().join("a.aci.2.sigstore.json"), "two").unwrap();
+        let found = read(&file, LooseKind::Bundle, &limits);
+        assert!(matches!(found.failed.as_slice(), [(_, StoreError::TooLarge { .. })]));
+        assert_eq!((found.found.len(), found.cut), (1, None));
+        std::fs::write(folder.path().join("a.aci.3.sigstore.json"), "3").unwrap();
+        assert!(read(&file, LooseKind::Bundle, &limits).cut.is_some());
     }
 }

@@ -23,7 +23,9 @@ use std::path::PathBuf;
 #[cfg(feature = "gate")]
 pub use memory::MemoryShelf;
 
-use super::{Blob, Chunk, Loose, RawManifest, Referrers, Store, StoreError, Target, Whole, chunks};
+use super::{
+    Beside, Blob, Chunk, Loose, RawManifest, Referrers, Store, StoreError, Target, Whole, chunks,
+};
 use crate::image::aci::AciName;
 use crate::image::{Algorithm, Descriptor, Digest, Hasher, manifest_digest};
 use crate::limits::Limits;
@@ -204,7 +206,7 @@ impl Store for Cached {
         self.store.asked()
     }
 
-    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+    async fn detached(&self) -> Result<Beside, StoreError> {
         self.store.detached().await
     }
 
@@ -212,7 +214,7 @@ impl Store for Cached {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Beside, StoreError> {
         self.store.beside(subject, openpgp).await
     }
 

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use super::registry::Elsewhere;
 use super::{
-    Blob, Loose, RawManifest, Referrers, RegistryOptions, Store, StoreError, Target, Whole,
+    Beside, Blob, Loose, RawManifest, Referrers, RegistryOptions, Store, StoreError, Target, Whole,
 };
 use crate::image::aci::AciName;
 use crate::image::{Descriptor, Digest};
@@ -76,7 +76,7 @@ impl Store for External {
         self.store.asked()
     }
 
-    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+    async fn detached(&self) -> Result<Beside, StoreError> {
         self.store.detached().await
     }
 
@@ -84,7 +84,7 @@ impl Store for External {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Beside, StoreError> {
         self.store.beside(subject, openpgp).await
     }
 

@@ -10,6 +10,9 @@ mod chunks;
 mod discovery;
 mod docker_archive;
 mod external;
+#[cfg(fuzzing)]
+#[doc(hidden)]
+pub mod fuzzing;
 mod layout;
 mod lookaside;
 mod memory;
@@ -196,6 +199,27 @@ pub enum LooseKind {
     Simple,
 }
 
+/// What lies beside an image, as far as it could be read: what cannot be read
+/// hides nothing else.
+#[derive(Debug, Default)]
+pub struct Beside {
+    /// What was read.
+    pub found: Vec<Loose>,
+    /// What is there and could not be read, with its place.
+    pub failed: Vec<(String, StoreError)>,
+    /// Why there may be more.
+    pub cut: Option<String>,
+}
+
+impl Beside {
+    /// Takes what was found in another place too.
+    pub fn extend(&mut self, other: Self) {
+        self.found.extend(other.found);
+        self.failed.extend(other.failed);
+        self.cut = self.cut.take().or(other.cut);
+    }
+}
+
 /// What a store lists as referring to a subject. Hints, each of them: the
 /// list is unauthenticated, unordered and writable by others.
 #[derive(Debug, Clone, Default)]
@@ -284,14 +308,14 @@ pub trait Store: Send + Sync + fmt::Debug {
     /// signature of `subject`: a file next to an archive, an entry of a
     /// lookaside. Hints, as [`Store::referrers`] gives. Places that hold
     /// nothing but OpenPGP signatures are asked only where `openpgp`.
-    async fn beside(&self, _subject: &Digest, _openpgp: bool) -> Result<Vec<Loose>, StoreError> {
-        Ok(Vec::new())
+    async fn beside(&self, _subject: &Digest, _openpgp: bool) -> Result<Beside, StoreError> {
+        Ok(Beside::default())
     }
 
     /// Detached signatures over the whole file. They are read before it, for
     /// they say how it is to be hashed.
-    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
-        Ok(Vec::new())
+    async fn detached(&self) -> Result<Beside, StoreError> {
+        Ok(Beside::default())
     }
 
     /// Whether bundles lie beside the image and not in it.

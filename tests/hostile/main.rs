@@ -15,6 +15,8 @@ mod common;
 mod bytes;
 mod command;
 mod documents;
+#[cfg(feature = "cli")]
+mod lookaside;
 mod network;
 mod signatures;
 mod tree;

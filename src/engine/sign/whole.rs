@@ -11,17 +11,6 @@ use crate::store::{Loose, LooseKind, WholeFormat};
 use crate::trust::Trust;
 
 impl Job<'_> {
-    /// Puts a bundle beside the file.
-    pub(super) async fn bundle_beside(
-        &self,
-        subject: &Descriptor,
-        bytes: Vec<u8>,
-    ) -> Result<Outcome, Error> {
-        let loose = Loose { item: String::new(), kind: LooseKind::Bundle, bytes };
-        let item = self.image.store().push_beside(&subject.digest, &loose).await?;
-        Ok(Outcome::Attached { subject: subject.digest.clone(), item })
-    }
-
     /// Puts a detached OpenPGP signature over an ACI beside it (aci.md,
     /// "Image Archives").
     pub(super) async fn appc(

@@ -4,6 +4,8 @@
 //! Who answers for a name is who has its domain. That says where an image
 //! may be and trusts nothing: neither the image nor the keys that are offered.
 
+#[cfg(fuzzing)]
+pub(super) mod fuzzing;
 mod page;
 
 use std::path::{Path, PathBuf};

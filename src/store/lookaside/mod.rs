@@ -5,8 +5,7 @@
 mod config;
 mod folder;
 #[cfg(fuzzing)]
-#[doc(hidden)]
-pub mod fuzzing;
+pub(super) mod fuzzing;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,9 +13,12 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use self::config::RegistriesD;
+use super::beside::Numbered;
 use super::chunks::blocking;
 use super::registry::{Elsewhere, RegistryOptions};
-use super::{Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole};
+use super::{
+    Beside, Blob, Loose, LooseKind, RawManifest, Referrers, Store, StoreError, Target, Whole,
+};
 use crate::image::aci::AciName;
 use crate::image::{Descriptor, Digest, Reference};
 use crate::limits::Limits;
@@ -119,55 +121,49 @@ impl WithLookaside {
         format!("{path}@{}={}", subject.algorithm(), subject.hex())
     }
 
-    async fn read(&self, base: Base, subject: &Digest) -> Result<Vec<Loose>, StoreError> {
+    async fn read(&self, base: Base, subject: &Digest) -> Result<Beside, StoreError> {
         let folder = self.folder(subject);
         match base {
             Base::Folder(root) => {
                 let (limits, folder) = (self.limits().clone(), root.join(folder));
-                blocking(move || read_folder(&folder, &limits)).await
+                blocking(move || Ok(read_folder(&folder, &limits))).await
             }
-            Base::Address(root) => self.read_address(&format!("{root}/{folder}")).await,
+            Base::Address(root) => Ok(self.read_address(&format!("{root}/{folder}")).await),
         }
     }
 
-    /// Reads until a number is missing.
-    async fn read_address(&self, folder: &str) -> Result<Vec<Loose>, StoreError> {
-        let server = Elsewhere::new(self.options.clone());
-        let mut found = Vec::new();
-        for number in 1..=self.limits().lookaside_signatures {
+    /// Reads until a number is missing, or the server does not answer.
+    async fn read_address(&self, folder: &str) -> Beside {
+        let (server, limits) = (Elsewhere::new(self.options.clone()), self.limits());
+        let mut all = numbered(limits);
+        for number in 1..=all.most + 1 {
             let item = format!("{folder}/{}", folder::name(number));
-            match server.small(&item, self.limits().simple_bytes).await? {
-                Some(bytes) => found.push(simple(item, bytes)),
-                None => return Ok(found),
+            let read = server.small(&item, limits.simple_bytes).await;
+            // it would be waited for as long with each number
+            let silent = matches!(read, Err(StoreError::Unreachable { .. }));
+            if !all.take(number, &item, read) || silent {
+                break;
             }
         }
-        Err(too_many(folder, self.limits()))
+        all.beside
     }
 }
 
-fn read_folder(folder: &Path, limits: &Limits) -> Result<Vec<Loose>, StoreError> {
-    let mut found = Vec::new();
-    for number in 1..=limits.lookaside_signatures {
+fn numbered(limits: &Limits) -> Numbered {
+    let beside = Beside::default();
+    Numbered { kind: LooseKind::Simple, most: limits.lookaside_signatures, beside }
+}
+
+fn read_folder(folder: &Path, limits: &Limits) -> Beside {
+    let mut all = numbered(limits);
+    for number in 1..=all.most + 1 {
         let path = folder.join(folder::name(number));
-        match folder::read(&path, limits.simple_bytes)? {
-            Some(bytes) => found.push(simple(path.display().to_string(), bytes)),
-            None => return Ok(found),
+        let read = folder::read(&path, limits.simple_bytes);
+        if !all.take(number, &path.display().to_string(), read) {
+            break;
         }
     }
-    let next = folder.join(folder::name(limits.lookaside_signatures + 1));
-    match next.exists() {
-        false => Ok(found),
-        true => Err(too_many(&folder.display().to_string(), limits)),
-    }
-}
-
-fn too_many(folder: &str, limits: &Limits) -> StoreError {
-    let what = format!("the number of signatures in `{folder}`");
-    StoreError::TooLarge { what, limit: limits.lookaside_signatures as u64 }
-}
-
-fn simple(item: String, bytes: Vec<u8>) -> Loose {
-    Loose { item, kind: LooseKind::Simple, bytes }
+    all.beside
 }
 
 #[async_trait]
@@ -217,7 +213,7 @@ impl Store for WithLookaside {
         self.store.asked()
     }
 
-    async fn detached(&self) -> Result<Vec<Loose>, StoreError> {
+    async fn detached(&self) -> Result<Beside, StoreError> {
         self.store.detached().await
     }
 
@@ -225,13 +221,17 @@ impl Store for WithLookaside {
         self.store.whole()
     }
 
-    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
-        let mut found = self.store.beside(subject, openpgp).await?;
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Beside, StoreError> {
+        // what fails in one place hides nothing in the other
+        let mut all = match self.store.beside(subject, openpgp).await {
+            Ok(found) => found,
+            Err(error) => Beside { failed: vec![(self.store.place(), error)], ..Beside::default() },
+        };
         let base = if openpgp { self.base(false)? } else { None };
         if let Some(base) = base {
-            found.extend(self.read(base, subject).await?);
+            all.extend(self.read(base, subject).await?);
         }
-        Ok(found)
+        Ok(all)
     }
 
     async fn push_beside(&self, subject: &Digest, loose: &Loose) -> Result<String, StoreError> {

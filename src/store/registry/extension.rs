@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::session::{Call, Session};
 use crate::image::{Digest, json};
-use crate::store::{Loose, LooseKind, StoreError};
+use crate::store::{Beside, Loose, LooseKind, StoreError};
 
 /// Header by which a registry says that it has the extension.
 const HEADER: &str = "x-registry-supports-signatures";
@@ -30,35 +30,32 @@ struct Signature {
 }
 
 /// The signatures of `subject`; none where the registry has no such API.
-pub(super) async fn signatures(
-    session: &Session,
-    subject: &Digest,
-) -> Result<Vec<Loose>, StoreError> {
+pub(super) async fn signatures(session: &Session, subject: &Digest) -> Result<Beside, StoreError> {
     if !is_offered(session).await? {
-        return Ok(Vec::new());
+        return Ok(Beside::default());
     }
     let what = format!("the signatures of {subject}");
     let url = session.endpoint.signatures(&session.repository, subject);
     let call = Call::get(url, what.clone());
     let limits = session.limits();
     let list = session.fetch(&call, limits.simple_bytes, &[reqwest::StatusCode::NOT_FOUND]).await?;
-    let Some(list) = list else { return Ok(Vec::new()) };
+    let Some(list) = list else { return Ok(Beside::default()) };
     let broken = |why: &str| session.place.protocol(format!("{what} {why}; tell its owner"));
     json::scan(&list.bytes, &[], limits.json_depth).map_err(|_| broken("are no strict JSON"))?;
     let list: List =
         serde_json::from_slice(&list.bytes).map_err(|_| broken("are no list of signatures"))?;
-    if list.signatures.len() > limits.lookaside_signatures {
-        let limit = limits.lookaside_signatures as u64;
-        return Err(StoreError::TooLarge { what: format!("the number of {what}"), limit });
-    }
+    let most = limits.lookaside_signatures;
+    let cut = (list.signatures.len() > most).then(|| format!("{what} are more than {most}"));
     let is_ours = |signature: &&Signature| signature.version == 2 && signature.kind == "atomic";
-    let ours = list.signatures.iter().filter(is_ours).enumerate();
-    ours.map(|(number, signature)| {
-        let bytes = base64(&signature.content).ok_or_else(|| broken("are no base64"))?;
+    let ours = list.signatures.iter().filter(is_ours).take(most).enumerate();
+    let found = ours.map(|(number, signature)| {
+        // text that is no base64 is no signature either, and is told so
+        let bytes = base64(&signature.content);
+        let bytes = bytes.unwrap_or_else(|| signature.content.clone().into_bytes());
         let item = format!("{subject}#extension-{}", number + 1);
-        Ok(Loose { item, kind: LooseKind::Simple, bytes })
-    })
-    .collect()
+        Loose { item, kind: LooseKind::Simple, bytes }
+    });
+    Ok(Beside { found: found.collect(), failed: Vec::new(), cut })
 }
 
 async fn is_offered(session: &Session) -> Result<bool, StoreError> {

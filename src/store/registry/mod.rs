@@ -46,7 +46,7 @@ pub use elsewhere::Elsewhere;
 
 use super::auth::{AuthFiles, Credentials};
 use super::lookaside::LookasideOptions;
-use super::{Blob, Loose, RawManifest, Referrers, Store, StoreError, Target};
+use super::{Beside, Blob, RawManifest, Referrers, Store, StoreError, Target};
 use crate::image::{Descriptor, Digest, Repository};
 use crate::limits::Limits;
 use session::Session;
@@ -161,10 +161,10 @@ impl Store for Registry {
     }
 
     /// The registry's own signature extension, where it says that it has it.
-    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Vec<Loose>, StoreError> {
+    async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Beside, StoreError> {
         match openpgp {
             true => extension::signatures(&self.session, subject).await,
-            false => Ok(Vec::new()),
+            false => Ok(Beside::default()),
         }
     }
 
