@@ -175,10 +175,10 @@ pub(super) fn read(payload: &[u8], limits: &Limits) -> Result<Payload, Reason> {
     let payload: Payload =
         serde_json::from_slice(payload).map_err(|e| bad_document("payload", &e))?;
     match payload.critical.kind.as_str() {
-        TYPE if payload.name().is_empty() => {
-            Err(Reason::Malformed("`docker-reference` is empty".to_owned()))
-        }
-        TYPE => Ok(payload),
+        TYPE => match payload.name().parse::<Reference>() {
+            Ok(_) => Ok(payload),
+            Err(why) => Err(Reason::Malformed(format!("`docker-reference` is no name: {why}"))),
+        },
         other => Err(Reason::Malformed(format!("critical.type is `{}`", clip(other)))),
     }
 }

@@ -64,5 +64,7 @@ at $june --passphrase test --armor --export-secret-keys solo@example.test >solo.
 for name in rsa nist; do at $june --passphrase '' --armor --export-secret-keys "$name@example.test" >"$name.sec.asc"; done
 # the primary key's secret is left out, as people keep theirs
 at $june --passphrase '' --armor --export-secret-subkeys rsa@example.test >rsa.sub.asc
+# no secret at all is in this one, as in the export of a key on a card
+at $june --armor --export-secret-subkeys nist@example.test >nist.none.asc
 cat rsa.pub.asc solo.pub.asc >all.pub.asc
 ls "$out" >/dev/null

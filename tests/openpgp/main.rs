@@ -15,6 +15,7 @@ mod files;
 mod gnupg;
 mod hostile;
 mod signing;
+mod versions;
 
 use std::path::PathBuf;
 

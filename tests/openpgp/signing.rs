@@ -73,6 +73,7 @@ fn what_is_no_secret_key_is_refused() {
     };
     assert!(parse(&data("solo.pub.asc")).contains("not accepted"));
     assert!(parse(&data("solo.pub.gpg")).contains("secret key"));
+    assert!(parse(&data("nist.none.asc")).contains("on a card"));
     let two = [data("rsa.sec.asc"), data("nist.sec.asc")].concat();
     assert!(parse(&two).contains("several keys"));
     assert!(parse(&vec![b'x'; 100 << 10]).contains("larger"));

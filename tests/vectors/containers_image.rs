@@ -1,5 +1,6 @@
 //! Images that containers/image stores as directories, signed by cosign:
-//! `manifest.json` and `signature-N`, named by what must come of them.
+//! `manifest.json` and `signature-N`, named by what must come of them. (By GPG:
+//! `simple`.)
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -6,6 +6,7 @@
 
 mod containers_image;
 mod sigstore;
+mod simple;
 
 use std::path::{Path, PathBuf};
 

@@ -193,9 +193,11 @@ impl Claim<'_> {
 /// The signed time of a signature over content, where nothing about it rules
 /// it out.
 fn fit(config: &SignatureConfig) -> Result<Timestamp, PgpFailure> {
-    use SignatureVersionSpecific::{V4, V6};
-    if !matches!(config.version_specific, V4 | V6 { .. }) {
-        return Err(unfit("it is of a version before 4, which signs no expiry"));
+    // version 3 signs its time and no other part; as a version 4 over other
+    // content it cannot be read, for their trailers end differently
+    use SignatureVersionSpecific::{V3, V4, V6};
+    if !matches!(config.version_specific, V3 { .. } | V4 | V6 { .. }) {
+        return Err(unfit("it is of another version than 3, 4 and 6"));
     }
     if config.typ() != SignatureType::Binary {
         return Err(unfit("it is no signature over a binary document"));
