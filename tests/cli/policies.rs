@@ -6,13 +6,14 @@ use super::demo;
 /// Copies of the shipped policies and the keys that they name.
 fn shipped() -> Sandbox {
     let s = Sandbox::with_layouts(&["demo"]);
-    for folder in ["policies", "keys-test"] {
+    for folder in ["policies", "keys-test", "tests/data/openpgp"] {
         copy_folder(&source(folder), &s.path(folder));
     }
     s
 }
 
-const NAMES: [&str; 6] = ["audit", "demo", "deny-all", "production", "release", "threshold"];
+const NAMES: [&str; 7] =
+    ["audit", "demo", "deny-all", "openpgp", "production", "release", "threshold"];
 
 fn all() -> String {
     NAMES.map(|name| format!("policies/{name}.json")).join(" ")
