@@ -104,3 +104,25 @@ fn an_archive_by_skopeo() {
     s.ocisign("tree --depth contents oci:new:v1").exits(0);
     read(&s, "new");
 }
+
+/// Twenty years ago and in twenty years, as libfaketime has it.
+#[test]
+fn two_clocks_make_the_same_bytes() {
+    if !peers(&["faketime", "date", "tar", "diff"]) {
+        return;
+    }
+    let s = Sandbox::new();
+    let id = "a".repeat(64);
+    s.write(&format!("{id}/json"), format!(r#"{{"id":"{id}","os":"linux"}}"#));
+    s.write("root/etc/motd", "hello");
+    tar(&s, "ustar", "root", &format!("{id}/layer.tar"));
+    s.peer("tar", &format!("-cf old.tar {id}")).exits(0);
+    let ocisign = env!("CARGO_BIN_EXE_ocisign");
+    let years = ["-20y", "+20y"].map(|shift| {
+        let convert = format!("convert docker-archive:old.tar oci:at{shift}:v1");
+        s.peer("faketime", &format!("-f {shift} {ocisign} {convert}")).exits(0);
+        s.peer("faketime", &format!("-f {shift} date +%Y")).exits(0).stdout
+    });
+    assert_ne!(years[0], years[1], "the clock was not changed");
+    s.peer("diff", "-r at-20y at+20y").exits(0);
+}

@@ -24,6 +24,7 @@ mod docker_archive;
 #[path = "../export/evaluator.rs"]
 mod evaluator;
 mod export;
+mod fixtures;
 mod images;
 mod openpgp;
 mod policy_json;
