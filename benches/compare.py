@@ -152,6 +152,72 @@ def layers_gzip(work):
     shutil.rmtree(layout.path)
 
 
+def archive(path, entries):
+    """A tar of (name, bytes), written as it comes."""
+    import io
+    import tarfile
+    with tarfile.open(path, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        for name, data in entries:
+            info = tarfile.TarInfo(name)
+            if data is None:
+                info.type = tarfile.DIRTYPE
+                tar.addfile(info)
+            else:
+                info.size = len(data)
+                tar.addfile(info, io.BytesIO(data))
+
+
+def archives(work):
+    aci = work / "app.aci"
+    manifest = json.dumps({"acKind": "ImageManifest", "acVersion": "0.8.11", "name": "example.com/app",
+                           "labels": [{"name": "os", "value": "linux"}, {"name": "arch", "value": "amd64"}]})
+    files = ((f"rootfs/file{i}", os.urandom(64 * MIB)) for i in range(16))
+    archive(aci, [("manifest", manifest.encode()), ("rootfs", None), *files])
+    results = measure({
+        "sha512sum": ["sha512sum", aci],
+        "ocisign tree aci:": [str(OCISIGN), "-q", "tree", f"aci:{aci}"],
+    }, 5)
+    table("An ACI of 1 GiB", results, "sha512sum",
+          "The file's SHA-256 and SHA-512 and the image ID, beside `sha512sum` over the same file.")
+    packed = work / "packed.aci"
+    subprocess.run(f"gzip -1 < {aci} > {packed}", shell=True, check=True)
+    results = measure({
+        "gzip -dc, sha512sum": f"gzip -dc < {packed} | sha512sum",
+        "ocisign tree aci:": [str(OCISIGN), "-q", "tree", f"aci:{packed}"],
+    }, 3)
+    table("The same in gzip", results, "gzip -dc, sha512sum", "The same beside `gzip -dc | sha512sum`.")
+    aci.unlink()
+    packed.unlink()
+
+    layers = [tar_of(f"layer{i}", os.urandom(256 * MIB - 2048)) for i in range(4)]
+    diffs = ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
+    config = json.dumps({"architecture": "amd64", "os": "linux", "rootfs": {"type": "layers", "diff_ids": diffs}}).encode()
+    name = hashlib.sha256(config).hexdigest() + ".json"
+    entries = [(f"{i}/layer.tar", layer) for i, layer in enumerate(layers)]
+    names = json.dumps([{"Config": name, "RepoTags": ["app:v1"], "Layers": [name for name, _ in entries]}]).encode()
+    docker = work / "docker.tar"
+    archive(docker, [*entries, (name, config), ("manifest.json", names)])
+    v1 = work / "v1.tar"
+    ids = [f"{i + 1:064x}" for i in range(4)]
+    images = []
+    for i, layer in enumerate(layers):
+        image = {"id": ids[i], **({"parent": ids[i - 1]} if i else {}), "os": "linux", "architecture": "amd64"}
+        images += [(f"{ids[i]}/VERSION", b"1.0"), (f"{ids[i]}/json", json.dumps(image).encode()), (f"{ids[i]}/layer.tar", layer)]
+    archive(v1, [*images, ("repositories", json.dumps({"app": {"v1": ids[3]}}).encode())])
+    for kind, path in (("docker save since 1.10", docker), ("Docker v1", v1)):
+        results = measure({
+            "sha256sum": ["sha256sum", path],
+            "ocisign tree docker-archive:": [str(OCISIGN), "-q", "tree", f"docker-archive:{path}"],
+        }, 5)
+        table(f"An archive of 1 GiB, {kind}", results, "sha256sum", "Beside `sha256sum` over the same file.")
+    out = work / "converted"
+    results = measure({
+        "sha256sum": ["sha256sum", v1],
+        "ocisign convert": f"rm -rf {out} && {OCISIGN} -q convert docker-archive:{v1} oci:{out}:v1",
+    }, 3)
+    table("Converting that of Docker v1", results, "sha256sum", "Reads the file twice and writes every layer.")
+
+
 def free_port():
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
@@ -192,8 +258,9 @@ def main():
         size = OCISIGN.stat().st_size / MIB
         peer = (PEERS / "cosign").stat().st_size / MIB
         print(f"Binary: ocisign {size:.1f} MiB, cosign {peer:.1f} MiB.")
-        chosen = sys.argv[1:] or ["verify", "plain", "gzip"]
-        for name, part in {"verify": verify, "plain": layers_uncompressed, "gzip": layers_gzip}.items():
+        chosen = sys.argv[1:] or ["verify", "plain", "gzip", "archives"]
+        for name, part in {"verify": verify, "plain": layers_uncompressed, "gzip": layers_gzip,
+                           "archives": archives}.items():
             if name in chosen:
                 part(work)
     finally:

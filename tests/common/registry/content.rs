@@ -42,6 +42,16 @@ impl Content {
         self.manifests.insert((repository.to_owned(), reference.to_owned()), stored);
     }
 
+    /// Tags that name a manifest go on naming it.
+    pub fn replace_manifest(&mut self, repository: &str, digest: &str, bytes: &[u8]) {
+        let Some(old) = self.manifest(repository, digest) else { panic!("no manifest {digest}") };
+        for ((name, _), stored) in &mut self.manifests {
+            if name == repository && stored.bytes == old.bytes {
+                stored.bytes = bytes.to_vec();
+            }
+        }
+    }
+
     pub fn manifest(&self, repository: &str, reference: &str) -> Option<Stored> {
         self.manifests.get(&(repository.to_owned(), reference.to_owned())).cloned()
     }

@@ -19,7 +19,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use ocisign::image::{Descriptor, Digest, Repository};
+use ocisign::Limits;
+use ocisign::image::{Descriptor, Digest, Repository, manifest_digest};
 
 pub use auth::Auth;
 pub use http::Request;
@@ -133,7 +134,10 @@ impl Registry {
         media_type: &str,
         bytes: &[u8],
     ) -> Descriptor {
-        let descriptor = Descriptor::of(media_type, bytes);
+        let mut descriptor = Descriptor::of(media_type, bytes);
+        // of schema 1 without its signatures, as registries that know it do
+        let (limits, sha256) = (Limits::default(), descriptor.digest.algorithm());
+        descriptor.digest = manifest_digest(sha256, Some(media_type), bytes, &limits);
         let mut content = self.shared.content();
         content.put_manifest(
             repository,
@@ -161,6 +165,17 @@ impl Registry {
     /// The blob, as it is stored.
     pub fn blob(&self, repository: &str, digest: &Digest) -> Option<Vec<u8>> {
         self.shared.content().blob(repository, &digest.to_string())
+    }
+
+    /// Puts other bytes where the blob of this digest was.
+    pub fn replace_blob(&self, repository: &str, digest: &Digest, bytes: Vec<u8>) {
+        self.shared.content().put_blob(repository, digest.clone(), bytes);
+    }
+
+    /// Puts other bytes where the manifest of this digest was, under every
+    /// name that it has.
+    pub fn replace_manifest(&self, repository: &str, digest: &Digest, bytes: Vec<u8>) {
+        self.shared.content().replace_manifest(repository, &digest.to_string(), &bytes);
     }
 
     /// Lies to every request that matches: `METHOD /path`, `*` for anything.
