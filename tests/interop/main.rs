@@ -28,6 +28,7 @@ mod fixtures;
 mod images;
 mod openpgp;
 mod policy_json;
+mod saved;
 mod schema1;
 mod store;
 mod token;
