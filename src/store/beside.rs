@@ -13,12 +13,11 @@ use crate::limits::Limits;
 
 /// Reads what lies beside `file` of one kind.
 pub(super) fn read(file: &Path, kind: LooseKind, limits: &Limits) -> Beside {
-    let place = |number| place(file, kind, number);
+    let mut read = Numbered { kind, most: limits.beside, beside: Beside::default() };
     // a second detached signature stands in the same file
-    let most = if kind == LooseKind::Detached { 1 } else { limits.beside };
-    let mut read = Numbered { kind, most, beside: Beside::default() };
-    for number in 1..=most + 1 {
-        let path = place(number);
+    let last = if kind == LooseKind::Detached { 1 } else { limits.beside + 1 };
+    for number in 1..=last {
+        let path = place(file, kind, number);
         if !read.take(number, &path.display().to_string(), read_one(&path, limits.envelope_bytes)) {
             break;
         }
@@ -45,11 +44,8 @@ impl Numbered {
         match read {
             Ok(None) => return false,
             _ if number > self.most => {
-                if self.kind != LooseKind::Detached {
-                    let most = self.most;
-                    self.beside.cut =
-                        Some(format!("there are more signatures than {most}: {item}"));
-                }
+                let most = self.most;
+                self.beside.cut = Some(format!("there are more signatures than {most}: {item}"));
                 return false;
             }
             Ok(Some(bytes)) => {
