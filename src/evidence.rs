@@ -239,6 +239,9 @@ pub enum Reason {
     Corrupt(String),
     /// The envelope is well formed and of a kind that ocisign cannot verify.
     Unsupported(String),
+    /// The signature verifies, and its certificate, its log entry or its
+    /// timestamp does not hold.
+    Unproven(String),
     /// The signature verifies, and its key or its algorithms do not count:
     /// expired, revoked, not for signing, too weak.
     Unfit(String),
@@ -261,11 +264,12 @@ impl Reason {
             Self::Malformed(_) => 2,
             Self::Corrupt(_) => 3,
             Self::Unsupported(_) => 4,
-            Self::Unfit(_) => 5,
-            Self::UnknownKey(_) => 6,
-            Self::LimitExceeded(_) => 7,
-            Self::Unavailable(_) => 8,
-            Self::Foreign(_) => 9,
+            Self::Unproven(_) => 5,
+            Self::Unfit(_) => 6,
+            Self::UnknownKey(_) => 7,
+            Self::LimitExceeded(_) => 8,
+            Self::Unavailable(_) => 9,
+            Self::Foreign(_) => 10,
         }
     }
 }
@@ -278,6 +282,7 @@ impl fmt::Display for Reason {
             Self::Malformed(what) => write!(f, "malformed: {what}"),
             Self::Corrupt(what) => write!(f, "its bytes are not the ones listed: {what}"),
             Self::Unsupported(what) => write!(f, "cannot be verified: {what}"),
+            Self::Unproven(what) => write!(f, "not proven: {what}"),
             Self::Unfit(what) => write!(f, "its key or algorithm does not count: {what}"),
             Self::UnknownKey(Some(hint)) => {
                 write!(f, "made with a key that the policy does not name (hint `{hint}`)")

@@ -50,6 +50,11 @@ pub struct Limits {
     pub discovery_bytes: u64,
     /// Addresses that one page of meta discovery gives for one image.
     pub discovery_endpoints: usize,
+    /// One trusted root of Sigstore. The public one has 7 KiB.
+    pub trusted_root_bytes: u64,
+    /// Bytes of a file that are held in memory where a signature over it can
+    /// only be verified so: by Ed25519 and P-521.
+    pub blob_bytes: u64,
     /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
     /// section 4.2, names this for especially critical keys. A few seconds.
     pub kdf_iterations: u32,
@@ -252,6 +257,8 @@ impl Default for Limits {
             trusted_keys: 256,
             discovery_bytes: MIB,
             discovery_endpoints: 8,
+            trusted_root_bytes: MIB,
+            blob_bytes: 64 * MIB,
             kdf_iterations: 10_000_000,
             kdf_bytes: 256 * MIB,
             index_depth: 4,

@@ -15,7 +15,7 @@ const TABLE: &[(&str, &[&str], bool)] = &[
     ("crypto", &["limits", "evidence", "image"], true),
     ("evidence", &["image", "crypto"], true),
     ("envelope", &["image", "crypto", "evidence", "limits"], true),
-    ("trust", &["crypto", "limits", "evidence"], true),
+    ("trust", &["crypto", "limits", "evidence", "image"], true),
     ("verify", &["envelope", "trust", "crypto", "evidence", "image", "limits"], true),
     ("policy", &["evidence", "image", "limits"], true),
     ("report", &["policy", "evidence", "image"], true),

@@ -315,6 +315,7 @@ fn misses(outcome: &CheckOutcome, verdict: &Verdict) -> Vec<String> {
         | Reason::Malformed(_)
         | Reason::Corrupt(_)
         | Reason::Unsupported(_)
+        | Reason::Unproven(_)
         | Reason::Unfit(_)
         | Reason::LimitExceeded(_)
         | Reason::Unavailable(_)) => Some(common(verdict, &reason.to_string())),

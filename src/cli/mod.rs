@@ -8,6 +8,7 @@ mod access;
 mod attach;
 #[cfg(feature = "webhook")]
 mod audit;
+mod blob;
 #[cfg(feature = "webhook")]
 mod certificate;
 #[cfg(feature = "webhook")]
@@ -78,6 +79,7 @@ enum Command {
     Inspect(inspect::Inspect),
     Copy(copy::Copy),
     Convert(convert::Convert),
+    Blob(blob::Blob),
     Key(key::Key),
     Trust(trust::Trust),
     Policy(policy::Policy),
@@ -114,6 +116,7 @@ pub fn run() -> Exit {
         Command::Inspect(verb) => verb.run(&out),
         Command::Copy(verb) => verb.run(&out),
         Command::Convert(verb) => verb.run(&out),
+        Command::Blob(verb) => verb.run(&out),
         Command::Key(verb) => verb.run(&out),
         Command::Trust(verb) => verb.run(&out),
         Command::Policy(verb) => verb.run(&out),

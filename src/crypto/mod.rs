@@ -5,6 +5,7 @@
 //! why it does not hold is of use to nobody but an attacker.
 
 mod algorithm;
+pub mod certificate;
 mod key_id;
 mod key_ref;
 pub mod libtrust;

@@ -3,6 +3,7 @@
 
 mod aci;
 mod attach;
+pub mod blob;
 mod check;
 mod convert;
 pub mod copy;

@@ -32,7 +32,7 @@ const MEDIA_TYPES: [&str; 4] = [
 struct Bundle {
     media_type: String,
     verification_material: Option<Material>,
-    message_signature: Option<serde::de::IgnoredAny>,
+    message_signature: Option<Message>,
     dsse_envelope: Option<Dsse>,
 }
 
@@ -74,6 +74,24 @@ struct Timestamps {
 
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
+struct Message {
+    message_digest: Option<MessageDigest>,
+    signature: String,
+}
+
+/// A hint at the file; what is signed is the file.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct MessageDigest {
+    /// Both are left out by cosign for Ed25519, which has no hash of its own.
+    #[serde(default)]
+    algorithm: String,
+    #[serde(default)]
+    digest: String,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Dsse {
     payload: String,
     payload_type: String,
@@ -103,14 +121,7 @@ pub(super) fn names_itself(bytes: &[u8]) -> bool {
 /// Takes a bundle apart. The numbered checks are those of a Sigstore
 /// verifier that apply to a bundle made with a key.
 pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Untrusted<Envelope>, Reason> {
-    // Duplicate keys at any depth; then exactly the fields of the .proto, so
-    // that a twin in another letter case is refused as well.
-    json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("bundle", &e))?;
-    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|e| bad_document("bundle", &e))?;
-    if !MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
-        let version = clip(&bundle.media_type);
-        return Err(Reason::Unsupported(format!("a bundle of media type `{version}`")));
-    }
+    let bundle = read(bytes, limits)?;
     let material = bundle.verification_material.ok_or(missing("verificationMaterial"))?;
     let hint = key_hint(material, bundle.media_type.contains("0.3"), limits)?;
     let (payload, signature) = match (bundle.dsse_envelope, bundle.message_signature) {
@@ -127,14 +138,88 @@ pub(super) fn parse(bytes: &[u8], limits: &Limits) -> Result<Untrusted<Envelope>
     Ok(Untrusted::new(Envelope { format: Format::Sigstore, payload, signature, hint }))
 }
 
-fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<String>, Reason> {
-    let entries = material.tlog_entries.unwrap_or_default().0;
-    let timestamps = material.timestamp_verification_data.and_then(|t| t.rfc3161_timestamps);
-    let most = limits.bundle_entries;
-    if entries > most || timestamps.unwrap_or_default().0 > most {
-        let what = format!("more than {most} log entries or timestamps in a bundle");
-        return Err(Reason::LimitExceeded(what));
+fn read(bytes: &[u8], limits: &Limits) -> Result<Bundle, Reason> {
+    // Duplicate keys at any depth; then exactly the fields of the .proto, so
+    // that a twin in another letter case is refused as well.
+    json::scan(bytes, &[], limits.json_depth).map_err(|e| bad_json("bundle", &e))?;
+    let bundle: Bundle = serde_json::from_slice(bytes).map_err(|e| bad_document("bundle", &e))?;
+    if !MEDIA_TYPES.contains(&bundle.media_type.as_str()) {
+        let version = clip(&bundle.media_type);
+        return Err(Reason::Unsupported(format!("a bundle of media type `{version}`")));
     }
+    Ok(bundle)
+}
+
+/// What a bundle has been made over.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Content {
+    /// A statement about digests.
+    Statement,
+    /// A file itself.
+    File {
+        /// The signature over the file.
+        signature: Vec<u8>,
+        /// The SHA-256 of the file, where the bundle states it.
+        stated: Option<Digest>,
+        /// Whether the bundle states a digest by another function.
+        by_other_hash: bool,
+    },
+}
+
+/// What a bundle with a key is over, and by which key it says to be made.
+///
+/// # Errors
+/// The [`Reason`] why it is no such bundle.
+pub fn content(bytes: &[u8], limits: &Limits) -> Result<Content, Reason> {
+    let bundle = read(bytes, limits)?;
+    let material = bundle.verification_material.ok_or(missing("verificationMaterial"))?;
+    key_hint(material, bundle.media_type.contains("0.3"), limits)?;
+    match (bundle.dsse_envelope, bundle.message_signature) {
+        (Some(_), None) => Ok(Content::Statement),
+        (None, Some(message)) => {
+            let signature = base64(&message.signature).ok_or_else(|| no_base64("signature"))?;
+            let hash = message.message_digest.as_ref().map(|stated| stated.algorithm.clone());
+            let by_other_hash = hash.is_some_and(|hash| hash != "SHA2_256");
+            let stated = match message.message_digest {
+                Some(stated) if stated.algorithm == "SHA2_256" => {
+                    let digest = base64(&stated.digest).ok_or_else(|| no_base64("digest"))?;
+                    let text = format!("sha256:{}", hex::encode(digest));
+                    let wrong = |_| malformed("`messageDigest` is no SHA-256".to_owned());
+                    Some(text.parse().map_err(wrong)?)
+                }
+                _ => None,
+            };
+            Ok(Content::File { signature, stated, by_other_hash })
+        }
+        _ => Err(missing("exactly one of dsseEnvelope and messageSignature")),
+    }
+}
+
+/// Whether a bundle is one within the limits: strict JSON, a known version,
+/// the fields of the .proto, few entries, and a statement with few subjects.
+/// Whoever verifies it in full can then read it as it likes.
+///
+/// # Errors
+/// The [`Reason`] why not.
+pub fn bounded(bytes: &[u8], limits: &Limits) -> Result<(), Reason> {
+    if bytes.len() as u64 > limits.envelope_bytes {
+        let most = limits.envelope_bytes;
+        return Err(Reason::LimitExceeded(format!("a bundle of more than {most} bytes")));
+    }
+    let bundle = read(bytes, limits)?;
+    let material = bundle.verification_material.ok_or(missing("verificationMaterial"))?;
+    count_entries(&material, limits)?;
+    if let Some(envelope) = bundle.dsse_envelope
+        && envelope.payload_type == dsse::IN_TOTO
+    {
+        let payload = base64(&envelope.payload).ok_or_else(|| no_base64("payload"))?;
+        statement::head(&payload, limits)?;
+    }
+    Ok(())
+}
+
+fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<String>, Reason> {
+    count_entries(&material, limits)?;
     match (material.public_key, material.certificate, material.x509_certificate_chain) {
         (Some(key), None, None) => Ok(key.hint.filter(|hint| !hint.is_empty())),
         (None, Some(certificate), None) => Err(keyless(&[certificate])),
@@ -143,6 +228,18 @@ fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<Str
         (None, None, Some(chain)) => Err(keyless(&chain.certificates)),
         _ => Err(missing("exactly one of publicKey, certificate and x509CertificateChain")),
     }
+}
+
+fn count_entries(material: &Material, limits: &Limits) -> Result<(), Reason> {
+    let entries = material.tlog_entries.as_ref().map_or(0, |count| count.0);
+    let timestamps = material.timestamp_verification_data.as_ref();
+    let timestamps = timestamps.and_then(|t| t.rfc3161_timestamps.as_ref());
+    let most = limits.bundle_entries;
+    if entries > most || timestamps.map_or(0, |count| count.0) > most {
+        let what = format!("more than {most} log entries or timestamps in a bundle");
+        return Err(Reason::LimitExceeded(what));
+    }
+    Ok(())
 }
 
 fn keyless(certificates: &[Certificate]) -> Reason {

@@ -1,9 +1,13 @@
 //! Whom we believe: public keys, fed as bytes, immutable once built.
 
+mod sigstore;
+
 use std::collections::BTreeMap;
 
 use crate::crypto::openpgp::Keyring;
 use crate::crypto::{KeyId, PublicKey};
+
+pub use sigstore::{PUBLIC_ROOT, RootError, SigstoreRoot};
 
 /// The keys under which a signature is evidence. What it is evidence for is
 /// the policy's to say.

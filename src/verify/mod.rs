@@ -3,7 +3,9 @@
 //! There is no clock here. What holds at which instant is for the policy.
 
 mod appc;
+pub mod blob;
 mod pgp;
+pub mod sigstore;
 
 pub use appc::appc;
 

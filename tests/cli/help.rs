@@ -2,7 +2,7 @@
 
 use super::common::run::Sandbox;
 
-const VERBS: [&str; 19] = [
+const VERBS: [&str; 20] = [
     "verify",
     "sign",
     "attach",
@@ -11,6 +11,7 @@ const VERBS: [&str; 19] = [
     "inspect",
     "copy",
     "convert",
+    "blob",
     "key",
     "trust",
     "policy",
@@ -23,6 +24,7 @@ const VERBS: [&str; 19] = [
     "completions",
     "man",
 ];
+const BLOB_VERBS: [&str; 1] = ["verify"];
 const KEY_VERBS: [&str; 2] = ["generate", "show"];
 const TRUST_VERBS: [&str; 3] = ["add", "list", "remove"];
 const POLICY_VERBS: [&str; 5] = ["check", "fmt", "init", "explain", "test"];
@@ -40,6 +42,7 @@ fn listed(help: &str) -> Vec<&str> {
 fn the_verbs() {
     let s = Sandbox::new();
     assert_eq!(listed(&s.ocisign("--help").exits(0).stdout), VERBS);
+    assert_eq!(listed(&s.ocisign("blob --help").exits(0).stdout), BLOB_VERBS);
     assert_eq!(listed(&s.ocisign("key --help").exits(0).stdout), KEY_VERBS);
     assert_eq!(listed(&s.ocisign("trust --help").exits(0).stdout), TRUST_VERBS);
     assert_eq!(listed(&s.ocisign("policy --help").exits(0).stdout), POLICY_VERBS);
@@ -54,6 +57,7 @@ fn every_verb_and_every_option_says_what_it_does() {
         verbs.iter().map(|inner| format!("{verb} {inner}")).collect()
     };
     let mut lines: Vec<String> = VERBS.map(str::to_owned).into();
+    lines.extend(below("blob", &BLOB_VERBS));
     lines.extend(below("key", &KEY_VERBS));
     lines.extend(below("trust", &TRUST_VERBS));
     lines.extend(below("policy", &POLICY_VERBS));

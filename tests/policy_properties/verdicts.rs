@@ -40,6 +40,7 @@ fn every_reason() -> Vec<Rejection> {
         Reason::Malformed(detail()),
         Reason::Corrupt(detail()),
         Reason::Unsupported(detail()),
+        Reason::Unproven(detail()),
         Reason::Unfit(detail()),
         Reason::UnknownKey(None),
         Reason::UnknownKey(Some(detail())),

@@ -1,0 +1,257 @@
+//! Release artifacts that are no images: a file, or its digest, and a
+//! Sigstore bundle about it.
+
+use std::fmt;
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use super::{Error, read_file};
+use crate::crypto::PublicKey;
+use crate::evidence::Reason;
+use crate::image::{Digest, FileHasher};
+use crate::limits::Limits;
+use crate::trust::{PUBLIC_ROOT, SigstoreRoot};
+use crate::verify::blob::by_key;
+use crate::verify::sigstore::{Artifact, Maker, proof};
+
+pub use crate::verify::sigstore::{Proof, ProvenSigner};
+
+/// Bytes of one read.
+const CHUNK: usize = 256 << 10;
+
+/// What a bundle must be about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Blob {
+    /// A file.
+    File(PathBuf),
+    /// Whatever has this SHA-256.
+    Digest(Digest),
+}
+
+/// By whom it must be.
+#[derive(Debug, Clone)]
+pub enum Expected {
+    /// The holder of a key.
+    Key(Box<PublicKey>),
+    /// Who has a certificate in this name, which this issuer vouched for.
+    Identity {
+        /// An e-mail address, the address of a workload, or another name, all
+        /// of it.
+        identity: String,
+        /// The issuer of the token, all of it.
+        issuer: String,
+    },
+}
+
+/// A bundle that holds, with what it is about.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Verified {
+    /// SHA-256 of the file.
+    pub digest: Digest,
+    /// What holds.
+    pub proof: Proof,
+    /// Whether a log entry was verified.
+    pub logged: bool,
+}
+
+/// Why the answer is no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Denial {
+    /// The bundle proves nothing.
+    Unproven(Reason),
+    /// It proves that somebody else signed.
+    Other {
+        /// Everyone whom the certificate names.
+        names: Vec<String>,
+        /// Who vouched for them.
+        issuer: Option<String>,
+    },
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unproven(Reason::WrongSubject(what)) => {
+                write!(f, "the bundle is about something else: {what}")
+            }
+            Self::Unproven(Reason::UnknownKey(_)) => f.write_str("another key has made it"),
+            Self::Unproven(reason) => write!(f, "{reason}"),
+            Self::Other { names, issuer } => {
+                let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
+                let issuer = issuer.as_deref().unwrap_or("nobody");
+                write!(f, "it is signed by {}, for whom `{issuer}` vouched", names.join(", "))
+            }
+        }
+    }
+}
+
+impl Blob {
+    /// A path that exists is a file; `sha256:HEX` otherwise is a digest.
+    ///
+    /// # Errors
+    /// [`Error::Usage`] where it is neither.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        if Path::new(text).exists() {
+            return Ok(Self::File(text.into()));
+        }
+        match text.parse::<Digest>() {
+            Ok(digest) if text.starts_with("sha256:") => Ok(Self::Digest(digest)),
+            _ => Err(Error::Usage(format!("`{text}` is no file, and no sha256:HEX of one"))),
+        }
+    }
+}
+
+/// The root in a file, or that of Sigstore's public deployment.
+///
+/// # Errors
+/// [`Error::Usage`] where it cannot be used, [`Error::File`] where it cannot
+/// be read.
+pub fn trusted_root(path: Option<&Path>, limits: &Limits) -> Result<SigstoreRoot, Error> {
+    let bytes = match path {
+        Some(path) => read_file(path, limits.trusted_root_bytes)?,
+        None => PUBLIC_ROOT.to_vec(),
+    };
+    let named = |error| match path {
+        Some(path) => Error::Usage(format!("`{}`: {error}", path.display())),
+        None => Error::Usage(format!("{error}")),
+    };
+    SigstoreRoot::parse(&bytes, limits).map_err(named)
+}
+
+/// Verifies a bundle about a file. With `root` it holds in full: a log entry,
+/// with a certificate its chain and a trusted time. Without one, which goes
+/// for a key alone, the signature is all that is looked at.
+///
+/// # Errors
+/// [`Error`] where something cannot be read; that the bundle does not hold is
+/// an answer.
+pub fn verify_blob(
+    blob: &Blob,
+    bundle: &[u8],
+    expected: &Expected,
+    root: Option<&SigstoreRoot>,
+    limits: &Limits,
+) -> Result<Result<Verified, Denial>, Error> {
+    match (expected, root) {
+        (Expected::Key(key), None) => {
+            let (digest, bytes) = match blob {
+                Blob::Digest(digest) => (digest.clone(), None),
+                Blob::File(path) => read(path, limits)?,
+            };
+            let proof = by_key(bundle, &digest, bytes.as_deref(), key, limits);
+            if let Err(Reason::Unavailable(what)) = proof {
+                return Err(Error::Usage(what));
+            }
+            Ok(proof.map(|proof| Verified { digest, proof, logged: false }).map_err(unproven))
+        }
+        (Expected::Key(key), Some(root)) => in_full(blob, bundle, Maker::Key(key), root, limits),
+        (Expected::Identity { .. }, None) => {
+            Err(Error::Usage("a certificate counts for nothing without a trusted root".to_owned()))
+        }
+        (Expected::Identity { identity, issuer }, Some(root)) => {
+            let verified = in_full(blob, bundle, Maker::AnyCertificate, root, limits)?;
+            Ok(verified.and_then(|verified| is_by(verified, identity, issuer)))
+        }
+    }
+}
+
+fn unproven(reason: Reason) -> Denial {
+    Denial::Unproven(reason)
+}
+
+fn is_by(verified: Verified, identity: &str, issuer: &str) -> Result<Verified, Denial> {
+    let ProvenSigner::Certificate(certificate) = &verified.proof.signer else {
+        return Err(Denial::Other { names: Vec::new(), issuer: None });
+    };
+    let named = certificate.names.iter().any(|name| name.as_str() == identity);
+    if named && certificate.issuer.as_deref() == Some(issuer) {
+        return Ok(verified);
+    }
+    let names = certificate.names.iter().map(|name| name.as_str().to_owned()).collect();
+    Err(Denial::Other { names, issuer: certificate.issuer.clone() })
+}
+
+fn in_full(
+    blob: &Blob,
+    bundle: &[u8],
+    maker: Maker<'_>,
+    root: &SigstoreRoot,
+    limits: &Limits,
+) -> Result<Result<Verified, Denial>, Error> {
+    let path = match blob {
+        Blob::Digest(digest) => {
+            let proof = proof(bundle, Artifact::Digest(digest), maker, root, limits);
+            let digest = digest.clone();
+            return Ok(proof
+                .map(|proof| Verified { digest, proof, logged: true })
+                .map_err(unproven));
+        }
+        Blob::File(path) => path,
+    };
+    let file = File::open(path).map_err(|source| failed(path, source))?;
+    let mut content = Hashing { file, hasher: FileHasher::default(), failed: None };
+    let mut found = proof(bundle, Artifact::Content(&mut content), maker, root, limits);
+    // a file that cannot be read is no answer about its signature
+    if let Some(source) = content.failed.take() {
+        return Err(failed(path, source));
+    }
+    let mut digest = content.hasher.finish().digest().clone();
+    if matches!(found, Err(Reason::Unsupported(_)))
+        && let (whole, Some(bytes)) = read(path, limits)?
+    {
+        digest = whole;
+        found = proof(bundle, Artifact::Bytes(&bytes), maker, root, limits);
+    }
+    Ok(found.map(|proof| Verified { digest, proof, logged: true }).map_err(unproven))
+}
+
+fn failed(path: &Path, source: io::Error) -> Error {
+    Error::File { what: format!("read `{}`", path.display()), source }
+}
+
+/// The digest of a file, and all of it where that is not too much.
+fn read(path: &Path, limits: &Limits) -> Result<(Digest, Option<Vec<u8>>), Error> {
+    let mut file = File::open(path).map_err(|source| failed(path, source))?;
+    let (mut hasher, mut chunk) = (FileHasher::default(), vec![0; CHUNK]);
+    let mut kept = Some(Vec::new());
+    loop {
+        match file.read(&mut chunk) {
+            Ok(0) => return Ok((hasher.finish().digest().clone(), kept)),
+            Ok(n) => {
+                let bytes = chunk.get(..n).unwrap_or_default();
+                hasher.update(bytes);
+                kept = kept.filter(|kept| (kept.len() + n) as u64 <= limits.blob_bytes);
+                if let Some(kept) = &mut kept {
+                    kept.extend_from_slice(bytes);
+                }
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(source) => return Err(failed(path, source)),
+        }
+    }
+}
+
+/// Hashes what is read, and keeps an error that its reader may hide.
+struct Hashing {
+    file: File,
+    hasher: FileHasher,
+    failed: Option<io::Error>,
+}
+
+impl Read for Hashing {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self.file.read(buffer) {
+            Ok(n) => {
+                self.hasher.update(buffer.get(..n).unwrap_or_default());
+                Ok(n)
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => Err(error),
+            Err(error) => {
+                let kind = error.kind();
+                self.failed = Some(error);
+                Err(kind.into())
+            }
+        }
+    }
+}
