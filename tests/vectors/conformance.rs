@@ -9,12 +9,12 @@ use std::process::Command;
 
 use ocisign::image::Digest;
 
-const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
-const ISSUER: &str = "https://token.actions.githubusercontent.com";
+pub(crate) const IDENTITY: &str = "https://github.com/sigstore-conformance/extremely-dangerous-public-oidc-beacon/.github/workflows/extremely-dangerous-oidc-beacon.yml@refs/heads/main";
+pub(crate) const ISSUER: &str = "https://token.actions.githubusercontent.com";
 
 /// What the refusal of each bad case says: any error would pass otherwise.
 const REASONS: &[(&str, &str)] = &[
-    ("bundle-empty-certificate-chain_fail", "has no checkpoint"),
+    ("bundle-empty-certificate-chain_fail", "an empty chain of certificates"),
     ("bundle-from-wrong-instance_fail", "not proven: invalid inclusion promise: No log key"),
     ("bundle-invalid-base64-signature_fail", "malformed: JSON error: Invalid encoding"),
     ("bundle-malformed-json_fail", "malformed: bundle: malformed JSON"),

@@ -4,6 +4,7 @@
 //! pass, except under `OCISIGN_REQUIRE_VECTORS`, as in CI: there they fail.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+mod checks;
 mod conformance;
 mod containers_image;
 mod sigstore;
