@@ -53,7 +53,7 @@ pub struct Limits {
     /// One trusted root of Sigstore. The public one has 7 KiB.
     pub trusted_root_bytes: u64,
     /// Bytes of a file that are held in memory where a signature over it can
-    /// only be verified so: by Ed25519 and P-521.
+    /// only be made or verified so: by Ed25519.
     pub blob_bytes: u64,
     /// Iterations of PBKDF2 that an encrypted key may ask for: RFC 8018,
     /// section 4.2, names this for especially critical keys. A few seconds.

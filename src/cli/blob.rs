@@ -5,15 +5,16 @@ use std::path::PathBuf;
 use clap::{ArgGroup, Args, Subcommand};
 
 use super::exit::{Exit, Failure};
-use super::key::verifying_key;
+use super::key::{KeyArg, Signing, verifying_key};
 use super::output::Output;
 use super::verify::Form;
 use crate::engine::blob::{self, Expected, ProvenSigner, Verified};
-use crate::engine::read_file;
+use crate::engine::{read_file, write_new};
+use crate::evidence::Format;
 use crate::limits::Limits;
 use crate::report::escaped;
 
-/// Verify files that are no images, by Sigstore bundles
+/// Sign and verify files that are no images, with Sigstore bundles
 #[derive(Debug, Args)]
 pub(super) struct Blob {
     #[command(subcommand)]
@@ -22,7 +23,30 @@ pub(super) struct Blob {
 
 #[derive(Debug, Subcommand)]
 enum Verb {
+    Sign(Sign),
     Verify(Verify),
+}
+
+/// Sign a file and write a bundle beside it
+///
+/// The bundle is what `cosign verify-blob --bundle` reads. The file is read once; nothing is
+/// sent anywhere.
+///
+/// Exit codes: 0 signed; 2 could not.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  \
+    ocisign blob sign --key me.key app.tar           # app.tar.sigstore.json\n\n\
+    The password of an encrypted key is asked for, or taken from\n\
+    OCISIGN_PASSWORD or COSIGN_PASSWORD.")]
+struct Sign {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    file: PathBuf,
+    #[command(flatten)]
+    key: KeyArg,
+    /// Where to write the bundle, in place of FILE.sigstore.json.
+    #[arg(long, value_name = "FILE")]
+    bundle: Option<PathBuf>,
 }
 
 /// What it teaches.
@@ -75,8 +99,27 @@ impl Blob {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
         match &self.verb {
+            Verb::Sign(sign) => sign.run(out),
             Verb::Verify(verify) => verify.run(out),
         }
+    }
+}
+
+impl Sign {
+    fn run(&self, out: &Output) -> Result<Exit, Failure> {
+        let limits = Limits::default();
+        let bundle = self.bundle.clone().unwrap_or_else(|| {
+            let mut name = self.file.clone().into_os_string();
+            name.push(".sigstore.json");
+            name.into()
+        });
+        let Signing::Key(key) = self.key.signing(Format::Sigstore, &limits, out)? else {
+            return Err(Failure::CouldNot("an OpenPGP key signs no bundles".to_owned()));
+        };
+        let (digest, bytes) = blob::sign_blob(&self.file, key.as_ref(), &limits)?;
+        write_new(&bundle, &bytes)?;
+        out.result(&format!("signed {digest}\n  {}", bundle.display()));
+        Ok(Exit::Yes)
     }
 }
 

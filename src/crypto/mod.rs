@@ -6,6 +6,7 @@
 
 mod algorithm;
 pub mod certificate;
+mod hashed;
 mod key_id;
 mod key_ref;
 pub mod libtrust;
@@ -19,6 +20,7 @@ mod public_key;
 mod verify;
 
 pub use algorithm::{Curve, KeyAlgorithm, Scheme};
+pub use hashed::{MessageHasher, MessageHashes};
 pub use key_id::KeyId;
 pub use key_ref::{KeyRef, KeyRefError};
 #[cfg(feature = "pkcs11")]

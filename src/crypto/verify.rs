@@ -1,10 +1,10 @@
 //! Checking one signature with one key.
 
-use aws_lc_rs::signature as lc;
+use aws_lc_rs::{digest, signature as lc};
 use ed25519_dalek::Digest as _;
 use ring::signature as ring;
 
-use super::{PublicKey, Scheme};
+use super::{MessageHashes, PublicKey, Scheme};
 
 /// The signature does not hold. There is no detail, on purpose.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -31,6 +31,62 @@ impl PublicKey {
     }
 }
 
+impl PublicKey {
+    /// As [`PublicKey::verify`], over a message that was hashed before. A
+    /// scheme whose hash is not known does not hold, nor does Ed25519 over
+    /// the message itself.
+    ///
+    /// # Errors
+    /// [`InvalidSignature`] where none of them holds.
+    pub fn verify_hashes(
+        &self,
+        hashes: &MessageHashes,
+        signature: &[u8],
+    ) -> Result<Scheme, InvalidSignature> {
+        self.algorithm()
+            .schemes()
+            .iter()
+            .copied()
+            .find(|scheme| holds_over_hash(*scheme, self.key_bytes(), hashes, signature).is_some())
+            .ok_or(InvalidSignature)
+    }
+}
+
+fn holds_over_hash(
+    scheme: Scheme,
+    key: &[u8],
+    hashes: &MessageHashes,
+    signature: &[u8],
+) -> Option<()> {
+    let sha512 = || hashes.sha512.clone().map(|hash| hash.finalize().to_vec());
+    let by_lc = |algorithm: &'static dyn lc::VerificationAlgorithm,
+                 hash: Option<Vec<u8>>,
+                 function: &'static digest::Algorithm| {
+        let digest = digest::Digest::import_less_safe(&hash?, function).ok()?;
+        lc::UnparsedPublicKey::new(algorithm, key).verify_digest(&digest, signature).ok()
+    };
+    match scheme {
+        Scheme::EcdsaP256Sha256 => {
+            by_lc(&lc::ECDSA_P256_SHA256_ASN1, hashes.sha256.clone(), &digest::SHA256)
+        }
+        Scheme::EcdsaP384Sha256 => {
+            by_lc(&lc::ECDSA_P384_SHA256_ASN1, hashes.sha256.clone(), &digest::SHA256)
+        }
+        Scheme::EcdsaP384Sha384 => {
+            by_lc(&lc::ECDSA_P384_SHA384_ASN1, hashes.sha384.clone(), &digest::SHA384)
+        }
+        Scheme::EcdsaP521Sha256 => {
+            by_lc(&lc::ECDSA_P521_SHA256_ASN1, hashes.sha256.clone(), &digest::SHA256)
+        }
+        Scheme::EcdsaP521Sha512 => by_lc(&lc::ECDSA_P521_SHA512_ASN1, sha512(), &digest::SHA512),
+        Scheme::RsaPkcs1Sha256 => {
+            by_lc(&lc::RSA_PKCS1_2048_8192_SHA256, hashes.sha256.clone(), &digest::SHA256)
+        }
+        Scheme::Ed25519 => None,
+        Scheme::Ed25519ph => ed25519ph(key, hashes.sha512.clone()?, signature),
+    }
+}
+
 /// `key` is the point, the 32 bytes of Ed25519, or PKCS#1 DER.
 fn holds(scheme: Scheme, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
     let by_ring = |algorithm: &'static dyn ring::VerificationAlgorithm| {
@@ -46,16 +102,18 @@ fn holds(scheme: Scheme, key: &[u8], message: &[u8], signature: &[u8]) -> bool {
         Scheme::EcdsaP521Sha256 => by_lc(&lc::ECDSA_P521_SHA256_ASN1),
         Scheme::EcdsaP521Sha512 => by_lc(&lc::ECDSA_P521_SHA512_ASN1),
         Scheme::Ed25519 => by_ring(&ring::ED25519),
-        Scheme::Ed25519ph => ed25519ph(key, message, signature).is_some(),
+        Scheme::Ed25519ph => {
+            let hash = ed25519_dalek::Sha512::new_with_prefix(message);
+            ed25519ph(key, hash, signature).is_some()
+        }
         Scheme::RsaPkcs1Sha256 => by_ring(&ring::RSA_PKCS1_2048_8192_SHA256),
     }
 }
 
 /// RFC 8032, section 5.1, with PH = SHA-512 and the empty context.
-fn ed25519ph(key: &[u8], message: &[u8], signature: &[u8]) -> Option<()> {
+fn ed25519ph(key: &[u8], hash: ed25519_dalek::Sha512, signature: &[u8]) -> Option<()> {
     let key = ed25519_dalek::VerifyingKey::try_from(key).ok()?;
     let signature = ed25519_dalek::Signature::from_slice(signature).ok()?;
-    let hash = ed25519_dalek::Sha512::new_with_prefix(message);
     key.verify_prehashed_strict(hash, None, &signature).ok()
 }
 

@@ -6,13 +6,14 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{Error, read_file};
-use crate::crypto::PublicKey;
+use super::{Error, keys, read_file};
+use crate::crypto::{KeyAlgorithm, MessageHasher, MessageHashes, PublicKey, Signer};
+use crate::envelope::sigstore;
 use crate::evidence::Reason;
 use crate::image::{Digest, FileHasher};
 use crate::limits::Limits;
 use crate::trust::{PUBLIC_ROOT, SigstoreRoot};
-use crate::verify::blob::by_key;
+use crate::verify::blob as by_key;
 use crate::verify::sigstore::{Artifact, Maker, proof};
 
 pub use crate::verify::sigstore::{Proof, ProvenSigner};
@@ -135,11 +136,13 @@ pub fn verify_blob(
 ) -> Result<Result<Verified, Denial>, Error> {
     match (expected, root) {
         (Expected::Key(key), None) => {
-            let (digest, bytes) = match blob {
-                Blob::Digest(digest) => (digest.clone(), None),
-                Blob::File(path) => read(path, limits)?,
+            let (digest, hashes, bytes) = match blob {
+                Blob::Digest(digest) => (digest.clone(), stated(digest), None),
+                Blob::File(path) => read(path, key.algorithm(), limits)?,
             };
-            let proof = by_key(bundle, &digest, bytes.as_deref(), key, limits);
+            let known =
+                by_key::Artifact { digest: &digest, hashes: &hashes, bytes: bytes.as_deref() };
+            let proof = by_key::by_key(bundle, known, key, limits);
             if let Err(Reason::Unavailable(what)) = proof {
                 return Err(Error::Usage(what));
             }
@@ -154,6 +157,37 @@ pub fn verify_blob(
             Ok(verified.and_then(|verified| is_by(verified, identity, issuer)))
         }
     }
+}
+
+/// Signs a file; gives its digest and the bundle. The file is hashed as it
+/// streams; with Ed25519, which signs the file itself, it must fit into
+/// memory.
+///
+/// # Errors
+/// [`Error::File`] where it cannot be read, [`Error::Usage`] where it does
+/// not fit, [`Error::Broken`] where it changes meanwhile.
+pub fn sign_blob(
+    path: &Path,
+    key: &dyn Signer,
+    limits: &Limits,
+) -> Result<(Digest, Vec<u8>), Error> {
+    let algorithm = key.public_key().algorithm();
+    let (digest, hashes, _) = read(path, algorithm, limits)?;
+    let failed = |error| Error::from(keys::Error::from(error));
+    let signature = match key.sign_hashes(&hashes).map_err(failed)? {
+        Some(signature) => signature,
+        None => {
+            // such a key signs the file itself
+            let bytes = read_file(path, limits.blob_bytes)?;
+            if Digest::sha256(&bytes) != digest {
+                let what = "the file changed meanwhile; nothing was signed".to_owned();
+                return Err(Error::Broken(what));
+            }
+            key.sign(&bytes).map_err(failed)?
+        }
+    };
+    let bundle = sigstore::file_bundle(&digest, &signature, &key.public_key().hint());
+    Ok((digest, bundle))
 }
 
 fn unproven(reason: Reason) -> Denial {
@@ -198,7 +232,8 @@ fn in_full(
     }
     let mut digest = content.hasher.finish().digest().clone();
     if matches!(found, Err(Reason::Unsupported(_)))
-        && let (whole, Some(bytes)) = read(path, limits)?
+        // Ed25519, which signs the file itself
+        && let (whole, _, Some(bytes)) = read(path, KeyAlgorithm::Ed25519, limits)?
     {
         digest = whole;
         found = proof(bundle, Artifact::Bytes(&bytes), maker, root, limits);
@@ -210,21 +245,32 @@ fn failed(path: &Path, source: io::Error) -> Error {
     Error::File { what: format!("read `{}`", path.display()), source }
 }
 
-/// The digest of a file, and all of it where that is not too much.
-fn read(path: &Path, limits: &Limits) -> Result<(Digest, Option<Vec<u8>>), Error> {
+/// What is known of a file by its digest.
+fn stated(digest: &Digest) -> MessageHashes {
+    MessageHashes::of_sha256(hex::decode(digest.hex()).unwrap_or_default())
+}
+
+/// The digest of a file and the hashes that signatures by such keys are over;
+/// for Ed25519, which signs the file itself, all of it where that is not too
+/// much.
+fn read(
+    path: &Path,
+    algorithm: KeyAlgorithm,
+    limits: &Limits,
+) -> Result<(Digest, MessageHashes, Option<Vec<u8>>), Error> {
     let mut file = File::open(path).map_err(|source| failed(path, source))?;
-    let (mut hasher, mut chunk) = (FileHasher::default(), vec![0; CHUNK]);
-    let mut kept = Some(Vec::new());
+    let (mut whole, mut hasher) = (FileHasher::default(), MessageHasher::new(algorithm));
+    let mut kept = (algorithm == KeyAlgorithm::Ed25519).then(Vec::new);
+    let mut chunk = vec![0; CHUNK];
     loop {
         match file.read(&mut chunk) {
-            Ok(0) => return Ok((hasher.finish().digest().clone(), kept)),
+            Ok(0) => return Ok((whole.finish().digest().clone(), hasher.finish(), kept)),
             Ok(n) => {
                 let bytes = chunk.get(..n).unwrap_or_default();
+                whole.update(bytes);
                 hasher.update(bytes);
                 kept = kept.filter(|kept| (kept.len() + n) as u64 <= limits.blob_bytes);
-                if let Some(kept) = &mut kept {
-                    kept.extend_from_slice(bytes);
-                }
+                kept.iter_mut().for_each(|kept| kept.extend_from_slice(bytes));
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(source) => return Err(failed(path, source)),

@@ -361,6 +361,21 @@ pub fn bundle(payload: &[u8], signature: &[u8], hint: &str) -> Vec<u8> {
     super::to_json(&bundle)
 }
 
+/// A bundle 0.3 around a signature over a file itself.
+pub fn file_bundle(digest: &Digest, signature: &[u8], hint: &str) -> Vec<u8> {
+    super::to_json(&WrittenFileBundle {
+        media_type: media_type::SIGSTORE_BUNDLE,
+        verification_material: WrittenMaterial { public_key: WrittenHint { hint } },
+        message_signature: WrittenMessage {
+            message_digest: WrittenDigest {
+                algorithm: "SHA2_256",
+                digest: STANDARD.encode(hex::decode(digest.hex()).unwrap_or_default()),
+            },
+            signature: STANDARD.encode(signature),
+        },
+    })
+}
+
 /// The manifest that attaches `bundle` to `subject` as a referrer, exactly
 /// as cosign 3 writes it. Its config blob is [`EMPTY_CONFIG`].
 pub fn manifest(
@@ -400,6 +415,27 @@ struct WrittenBundle<'a> {
     media_type: &'a str,
     verification_material: WrittenMaterial<'a>,
     dsse_envelope: WrittenDsse<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenFileBundle<'a> {
+    media_type: &'a str,
+    verification_material: WrittenMaterial<'a>,
+    message_signature: WrittenMessage<'a>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct WrittenMessage<'a> {
+    message_digest: WrittenDigest<'a>,
+    signature: String,
+}
+
+#[derive(Serialize)]
+struct WrittenDigest<'a> {
+    algorithm: &'a str,
+    digest: String,
 }
 
 #[derive(Serialize)]

@@ -140,3 +140,47 @@ fn json_says_who_and_when() {
     assert_eq!(json["logged"], false);
     assert!(json["signer"]["key"].as_str().unwrap().starts_with("sha256:"));
 }
+
+#[test]
+fn what_is_signed_verifies_and_nothing_is_overwritten() {
+    let s = Sandbox::new();
+    s.write("app.tar", vec![7; 3 << 20]);
+    for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-3072"] {
+        s.key(&format!("{kind}/key.pem"), "me.key");
+        s.key(&format!("{kind}/key.pub"), "me.pub");
+        let bundle = format!("{kind}.json");
+        s.ocisign(&format!("blob sign --key me.key --bundle {bundle} app.tar")).exits(0);
+        let verify = format!("blob verify --key me.pub --bundle {bundle} app.tar");
+        s.ocisign(&verify).exits(0);
+    }
+    let signed = s.ocisign("blob sign --key me.key app.tar").exits(0);
+    signed.says("app.tar.sigstore.json");
+    s.ocisign("blob sign --key me.key app.tar").exits(2).says("exists already");
+    s.ocisign("blob verify --key me.pub --bundle app.tar.sigstore.json app.tar").exits(0);
+    s.ocisign("blob sign --key me.key absent").exits(2).says("absent");
+    assert!(!s.path("absent.sigstore.json").exists());
+}
+
+/// A file streams, but for Ed25519, which signs the file itself.
+#[test]
+fn a_file_may_be_larger_than_memory() {
+    let s = Sandbox::new();
+    let most = ocisign::Limits::default().blob_bytes;
+    std::fs::File::create(s.path("large")).unwrap().set_len(most + 1).unwrap(); // sparse
+    for (kind, code) in [("ecdsa-p256", 0), ("ed25519", 2)] {
+        s.key(&format!("{kind}/key.pem"), "me.key");
+        s.key(&format!("{kind}/key.pub"), "me.pub");
+        let ran = s.ocisign(&format!("blob sign --key me.key --bundle {kind}.json large"));
+        let ran = ran.exits(code);
+        if code == 0 {
+            s.ocisign(&format!("blob verify --key me.pub --bundle {kind}.json large")).exits(0);
+        } else {
+            ran.says("larger than");
+        }
+    }
+    // nor is what somebody else signed with Ed25519 held beyond the limit
+    let bundle = source("tests/data/blob/ed25519.sigstore.json");
+    let key = source("tests/data/blob/ed25519.pub");
+    let line = format!("--key {} --bundle {}", key.display(), bundle.display());
+    s.ocisign(&format!("blob verify {line} large")).exits(2).says("fits into memory");
+}

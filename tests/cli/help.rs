@@ -24,7 +24,7 @@ const VERBS: [&str; 20] = [
     "completions",
     "man",
 ];
-const BLOB_VERBS: [&str; 1] = ["verify"];
+const BLOB_VERBS: [&str; 2] = ["sign", "verify"];
 const KEY_VERBS: [&str; 2] = ["generate", "show"];
 const TRUST_VERBS: [&str; 3] = ["add", "list", "remove"];
 const POLICY_VERBS: [&str; 5] = ["check", "fmt", "init", "explain", "test"];

@@ -39,3 +39,22 @@ fn a_bundle_of_another_image_is_not_attached() {
     s.write("b.json", "{}");
     s.ocisign(&format!("attach --bundle b.json {image}")).exits(1);
 }
+
+#[test]
+fn cosign_verifies_files_that_ocisign_signed() {
+    if !peers(&["cosign"]) {
+        return;
+    }
+    let s = super::sandbox();
+    s.write("app.tar", "a release artifact");
+    for kind in ["ecdsa-p256", "ecdsa-p384", "ecdsa-p521", "ed25519", "rsa-3072"] {
+        s.key(&format!("{kind}/key.pem"), "own.key");
+        s.key(&format!("{kind}/key.pub"), "own.pub");
+        let bundle = format!("{kind}.json");
+        s.ocisign(&format!("blob sign --key own.key --bundle {bundle} app.tar")).exits(0);
+        let verify = format!("verify-blob --insecure-ignore-tlog --bundle {bundle}");
+        s.peer("cosign", &format!("{verify} --key own.pub app.tar")).exits(0).says("Verified OK");
+        s.write("other.tar", "another artifact");
+        s.peer("cosign", &format!("{verify} --key own.pub other.tar")).fails();
+    }
+}

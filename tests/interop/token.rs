@@ -37,6 +37,11 @@ fn cosign_verifies_what_a_token_signed() {
             s.peer("cosign", &format!("{verify} --key other.pub")).fails();
         }
         s.ocisign(&format!("verify --key {label}.pub {image}")).exits(0);
+        s.write("app.tar", "a release artifact");
+        s.ocisign(&format!("blob sign --key {key} --bundle {label}.json app.tar")).exits(0);
+        let verify = format!("verify-blob --insecure-ignore-tlog --bundle {label}.json");
+        s.peer("cosign", &format!("{verify} --key {label}.pub app.tar")).exits(0);
+        s.peer("cosign", &format!("{verify} --key other.pub app.tar")).fails();
     }
     s.set("OCISIGN_PKCS11_PIN", "0000");
     let key = format!("pkcs11:token=ci;object=p256?module-path={library}");

@@ -15,8 +15,8 @@ use cryptoki::mechanism::{Mechanism, MechanismType};
 use cryptoki::object::{Attribute, AttributeType, ObjectClass, ObjectHandle};
 use sha2::{Digest as _, Sha256};
 
-use super::private::checked;
-use super::{KeyAlgorithm, KeyError, Password, Pkcs11Uri, PublicKey, Signer};
+use super::private::{checked, checked_hashes};
+use super::{KeyAlgorithm, KeyError, MessageHashes, Password, Pkcs11Uri, PublicKey, Signer};
 use session::Token;
 
 /// DER of a DigestInfo with SHA-256, up to the hash (RFC 8017, section 9.2).
@@ -70,37 +70,41 @@ impl Pkcs11Key {
         public::named(&token, uri)
     }
 
+    fn ask(&self, mechanism: &Mechanism<'_>, data: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let token = self.token.lock().map_err(|_| poisoned())?;
+        token.session.sign(mechanism, self.private, data).map_err(|e| {
+            KeyError::Failed(format!("the token does not sign ({})", session::describe(&e)))
+        })
+    }
+
     fn raw_signature(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let hash = Sha256::digest(message);
-        let sign = |mechanism: Mechanism<'_>, data: &[u8]| {
-            let token = self.token.lock().map_err(|_| poisoned())?;
-            token.session.sign(&mechanism, self.private, data).map_err(|e| {
-                KeyError::Failed(format!("the token does not sign ({})", session::describe(&e)))
-            })
-        };
         match self.public.algorithm() {
-            KeyAlgorithm::EcdsaP256 | KeyAlgorithm::EcdsaP384 | KeyAlgorithm::EcdsaP521 => {
-                sign(Mechanism::Ecdsa, &hash)
-            }
             KeyAlgorithm::Ed25519 => {
                 let params = EddsaParams::new(EddsaSignatureScheme::Ed25519);
-                sign(Mechanism::Eddsa(params), message)
+                self.ask(&Mechanism::Eddsa(params), message)
             }
-            KeyAlgorithm::Rsa { .. } if self.hashing_rsa => sign(Mechanism::Sha256RsaPkcs, message),
-            KeyAlgorithm::Rsa { .. } => {
-                sign(Mechanism::RsaPkcs, &[&SHA256_DIGEST_INFO[..], &hash[..]].concat())
+            KeyAlgorithm::Rsa { .. } if self.hashing_rsa => {
+                self.ask(&Mechanism::Sha256RsaPkcs, message)
             }
+            KeyAlgorithm::EcdsaP256
+            | KeyAlgorithm::EcdsaP384
+            | KeyAlgorithm::EcdsaP521
+            | KeyAlgorithm::Rsa { .. } => self.over_hash(&Sha256::digest(message)),
         }
     }
-}
 
-impl Signer for Pkcs11Key {
-    fn public_key(&self) -> &PublicKey {
-        &self.public
+    /// Over a SHA-256; an RSA key that must hash by itself refuses.
+    fn over_hash(&self, hash: &[u8]) -> Result<Vec<u8>, KeyError> {
+        match self.public.algorithm() {
+            KeyAlgorithm::Rsa { .. } => {
+                self.ask(&Mechanism::RsaPkcs, &[&SHA256_DIGEST_INFO[..], hash].concat())
+            }
+            _ => self.ask(&Mechanism::Ecdsa, hash),
+        }
     }
 
-    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-        let raw = self.raw_signature(message)?;
+    /// As everyone else has it.
+    fn encoded(&self, raw: Vec<u8>) -> Result<Vec<u8>, KeyError> {
         let signature = match self.public.algorithm() {
             KeyAlgorithm::EcdsaP256 => {
                 p256::ecdsa::Signature::from_slice(&raw).map(|s| der(&s.to_der()))
@@ -113,10 +117,30 @@ impl Signer for Pkcs11Key {
             }
             KeyAlgorithm::Ed25519 | KeyAlgorithm::Rsa { .. } => Ok(raw),
         };
-        let signature = signature.map_err(|_| {
-            KeyError::Failed("the token gave no ECDSA signature of its curve".into())
-        })?;
+        signature
+            .map_err(|_| KeyError::Failed("the token gave no ECDSA signature of its curve".into()))
+    }
+}
+
+impl Signer for Pkcs11Key {
+    fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let signature = self.encoded(self.raw_signature(message)?)?;
         checked(&self.public, message, signature)
+    }
+
+    fn sign_hashes(&self, hashes: &MessageHashes) -> Result<Option<Vec<u8>>, KeyError> {
+        match (self.public.algorithm(), hashes.sha256()) {
+            (KeyAlgorithm::Rsa { .. }, _) if self.hashing_rsa => Ok(None),
+            (_, Some(hash)) => {
+                let signature = self.encoded(self.over_hash(hash)?)?;
+                checked_hashes(&self.public, hashes, signature).map(Some)
+            }
+            (_, None) => Ok(None),
+        }
     }
 }
 

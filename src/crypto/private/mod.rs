@@ -28,7 +28,7 @@ pub use generate::KeyFormat;
 pub use password::Password;
 pub use sign::Signer;
 #[cfg(feature = "pkcs11")]
-pub(super) use sign::checked;
+pub(super) use sign::{checked, checked_hashes};
 
 /// A private key of one of the algorithms that ocisign signs with.
 pub struct PrivateKey {

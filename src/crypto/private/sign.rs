@@ -1,5 +1,6 @@
 //! Signing.
 
+use aws_lc_rs::digest;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{EcdsaKeyPair, RSA_PKCS1_SHA256};
 use p384::ecdsa::signature::hazmat::RandomizedPrehashSigner as _;
@@ -7,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::material::Secret;
 use super::{KeyError, PrivateKey};
-use crate::crypto::PublicKey;
+use crate::crypto::{MessageHashes, PublicKey};
 
 /// A key that signs: one in memory, or one inside a token.
 ///
@@ -23,6 +24,13 @@ pub trait Signer: Send + Sync {
     /// # Errors
     /// [`KeyError`] where the backend fails or its signature does not verify.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, KeyError>;
+
+    /// Signs a message that was hashed before. `None` where such a key signs
+    /// messages alone: Ed25519, and some RSA keys in tokens.
+    ///
+    /// # Errors
+    /// As [`Signer::sign`].
+    fn sign_hashes(&self, hashes: &MessageHashes) -> Result<Option<Vec<u8>>, KeyError>;
 }
 
 impl Signer for PrivateKey {
@@ -46,6 +54,26 @@ impl Signer for PrivateKey {
         };
         checked(&self.public, message, signature)
     }
+
+    fn sign_hashes(&self, hashes: &MessageHashes) -> Result<Option<Vec<u8>>, KeyError> {
+        let Some(hash) = hashes.sha256() else { return Ok(None) };
+        let digest = digest::Digest::import_less_safe(hash, &digest::SHA256);
+        let digest = digest.map_err(|_| failed())?;
+        let signature = match &self.secret {
+            Secret::P256(pair) | Secret::P521(pair) => {
+                pair.sign_digest(&digest).map_err(|_| failed())?.as_ref().to_vec()
+            }
+            Secret::P384(key) => p384_hash(key, hash)?,
+            Secret::Rsa(pair) => {
+                let mut signature = vec![0; pair.public_modulus_len()];
+                pair.sign_digest(&RSA_PKCS1_SHA256, &digest, &mut signature)
+                    .map_err(|_| failed())?;
+                signature
+            }
+            Secret::Ed25519(_) => return Ok(None),
+        };
+        checked_hashes(&self.public, hashes, signature).map(Some)
+    }
 }
 
 fn ecdsa(pair: &EcdsaKeyPair, message: &[u8]) -> Result<Vec<u8>, KeyError> {
@@ -56,9 +84,12 @@ fn ecdsa(pair: &EcdsaKeyPair, message: &[u8]) -> Result<Vec<u8>, KeyError> {
 /// The nonce is RFC 6979's with fresh randomness mixed in, so that neither a
 /// bad generator nor a fault during signing gives the key away.
 fn p384(key: &p384::ecdsa::SigningKey, message: &[u8]) -> Result<Vec<u8>, KeyError> {
-    let hash = Sha256::digest(message);
+    p384_hash(key, &Sha256::digest(message))
+}
+
+fn p384_hash(key: &p384::ecdsa::SigningKey, hash: &[u8]) -> Result<Vec<u8>, KeyError> {
     let signature: p384::ecdsa::Signature =
-        key.sign_prehash_with_rng(&mut rand_core::OsRng, &hash).map_err(|_| failed())?;
+        key.sign_prehash_with_rng(&mut rand_core::OsRng, hash).map_err(|_| failed())?;
     Ok(signature.to_der().as_bytes().to_vec())
 }
 
@@ -70,6 +101,18 @@ pub(in crate::crypto) fn checked(
     signature: Vec<u8>,
 ) -> Result<Vec<u8>, KeyError> {
     key.verify(message, &signature).map_err(|_| {
+        KeyError::Failed("the signature that was made does not verify with the public key".into())
+    })?;
+    Ok(signature)
+}
+
+/// The same of a message that was hashed before.
+pub(in crate::crypto) fn checked_hashes(
+    key: &PublicKey,
+    hashes: &MessageHashes,
+    signature: Vec<u8>,
+) -> Result<Vec<u8>, KeyError> {
+    key.verify_hashes(hashes, &signature).map_err(|_| {
         KeyError::Failed("the signature that was made does not verify with the public key".into())
     })?;
     Ok(signature)
