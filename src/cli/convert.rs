@@ -28,7 +28,8 @@ use crate::report::escaped;
     ocisign convert docker-archive:old.tar:app:v1 oci:new:v1\n  \
     ocisign sign --key me.key --as registry.example/app:v1 oci:new:v1")]
 pub(super) struct Convert {
-    /// The source: docker-archive:FILE[:NAME:TAG] or aci:FILE.
+    /// The source: docker-archive:FILE[:NAME:TAG] or aci:FILE; of a path
+    /// alone its content says which.
     #[arg(value_name = "SRC")]
     source: String,
     /// The new layout, oci:DIR[:TAG]; the directory must not exist.
@@ -43,13 +44,15 @@ pub(super) struct Convert {
 impl Convert {
     /// Runs the verb.
     pub(super) fn run(&self, out: &Output) -> Result<Exit, Failure> {
-        let (source, destination) = (parse_source(&self.source)?, parse_source(&self.destination)?);
+        let limits = Limits::default();
+        let source = engine::guess_source(&self.source, &limits)?;
+        let destination = parse_source(&self.destination)?;
         let bar = Bar::new(out);
         let made = engine::block_on(engine::convert(
             &source,
             &destination,
             self.platform.as_ref(),
-            &Limits::default(),
+            &limits,
             &bar,
         ))?;
         for lost in &made.lost {

@@ -67,6 +67,24 @@ fn the_first_dockers_architecture_is_said_as_go_says_it() {
 }
 
 #[test]
+fn of_a_path_its_content_says_what_it_is() {
+    let s = Sandbox::new();
+    s.write("app.aci", build::aci::aci(&build::aci::document(build::aci::LABELS)).finish());
+    s.write("old.tar", build::v1::named().finish());
+    s.write("new.tar", build::docker().finish());
+    for (path, kind) in
+        [("app.aci", "aci"), ("old.tar", "docker-archive"), ("new.tar", "docker-archive")]
+    {
+        s.ocisign(&format!("convert {path} oci:{path}-1")).exits(0);
+        s.ocisign(&format!("convert {kind}:{path} oci:{path}-2")).exits(0);
+        assert_eq!(content(&s, &format!("{path}-1")), content(&s, &format!("{path}-2")));
+    }
+    s.write("noise", "no archive");
+    s.ocisign("convert noise oci:new").exits(2).says("name its kind");
+    s.ocisign("convert absent oci:new").exits(2);
+}
+
+#[test]
 fn what_is_made_is_signed_and_gated_as_any_other() {
     let s = Sandbox::new();
     s.write("old.tar", build::v1::named().finish());
