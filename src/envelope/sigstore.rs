@@ -2,20 +2,20 @@
 //! the JSON form of protobuf), and the manifest that attaches one
 //! (cosign, specs/BUNDLE_SPEC.md).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod bounds;
+mod written;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
 use super::text::{Count, base64};
-use super::{Envelope, Untrusted, bad_document, bad_json, clip, dsse, statement};
+use super::{Envelope, Untrusted, bad_document, bad_json, clip, dsse};
 use crate::evidence::{Format, Reason};
-use crate::image::{Descriptor, Digest, Reference, json, media_type};
+use crate::image::{Digest, json, media_type};
 use crate::limits::Limits;
 
 pub use super::statement::SIGN_PREDICATE;
+pub use bounds::bounded;
+pub use written::{bundle, file_bundle, manifest, statement};
 
 /// Content of the config blob of a manifest that attaches a bundle.
 pub const EMPTY_CONFIG: &[u8] = b"{}";
@@ -195,95 +195,6 @@ pub fn content(bytes: &[u8], limits: &Limits) -> Result<Content, Reason> {
     }
 }
 
-/// Whether a bundle is one within the limits: strict JSON, a known version,
-/// the fields of the .proto, few entries, and a statement with few subjects.
-/// Whoever verifies it in full can then read it as it likes.
-///
-/// # Errors
-/// The [`Reason`] why not.
-pub fn bounded(bytes: &[u8], limits: &Limits) -> Result<(), Reason> {
-    if bytes.len() as u64 > limits.envelope_bytes {
-        let most = limits.envelope_bytes;
-        return Err(Reason::LimitExceeded(format!("a bundle of more than {most} bytes")));
-    }
-    let bundle = read(bytes, limits)?;
-    let v03 = bundle.media_type.contains("0.3");
-    let material = bundle.verification_material.ok_or(missing("verificationMaterial"))?;
-    count_entries(&material, limits)?;
-    one_material(&material, v03)?;
-    let entries =
-        serde_json::from_slice::<Logged>(bytes).map_err(|e| bad_document("bundle", &e))?;
-    each_entry_once(&entries.verification_material.tlog_entries)?;
-    match (bundle.dsse_envelope, bundle.message_signature) {
-        (Some(envelope), None) if envelope.payload_type == dsse::IN_TOTO => {
-            let payload = base64(&envelope.payload).ok_or_else(|| no_base64("payload"))?;
-            statement::head(&payload, limits).map(drop)
-        }
-        (Some(_), None) | (None, Some(_)) => Ok(()),
-        (Some(_), Some(_)) | (None, None) => {
-            Err(missing("exactly one of dsseEnvelope and messageSignature"))
-        }
-    }
-}
-
-/// The entries of a bundle, by what tells them apart.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Logged {
-    verification_material: LoggedMaterial,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LoggedMaterial {
-    #[serde(default)]
-    tlog_entries: Vec<Entry>,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Entry {
-    log_id: LogId,
-    /// A number in text, as protobuf writes it, or a number.
-    #[serde(default)]
-    log_index: serde_json::Value,
-}
-
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct LogId {
-    key_id: String,
-}
-
-/// An entry that comes twice would be two proofs of one thing.
-fn each_entry_once(entries: &[Entry]) -> Result<(), Reason> {
-    let mut seen = BTreeSet::new();
-    for entry in entries {
-        let index = match &entry.log_index {
-            serde_json::Value::String(text) => text.parse().ok(),
-            serde_json::Value::Null => Some(0),
-            number => number.as_i64(),
-        };
-        let index: i64 = index.ok_or_else(|| malformed("`logIndex` is no number".to_owned()))?;
-        let log = base64(&entry.log_id.key_id).ok_or_else(|| no_base64("keyId"))?;
-        if !seen.insert((log, index)) {
-            return Err(malformed("one log entry comes twice".to_owned()));
-        }
-    }
-    Ok(())
-}
-
-/// Exactly one kind of material; from 0.3 on there is the leaf alone.
-fn one_material(material: &Material, v03: bool) -> Result<(), Reason> {
-    match (&material.public_key, &material.certificate, &material.x509_certificate_chain) {
-        (Some(_), None, None) | (None, Some(_), None) => Ok(()),
-        (None, None, Some(_)) if v03 => Err(malformed("a bundle 0.3 with a chain".to_owned())),
-        (None, None, Some(chain)) if !chain.certificates.is_empty() => Ok(()),
-        (None, None, Some(_)) => Err(malformed("an empty chain of certificates".to_owned())),
-        _ => Err(missing("exactly one of publicKey, certificate and x509CertificateChain")),
-    }
-}
-
 fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<String>, Reason> {
     count_entries(&material, limits)?;
     match (material.public_key, material.certificate, material.x509_certificate_chain) {
@@ -331,147 +242,6 @@ fn open(envelope: Dsse) -> Result<(Vec<u8>, Vec<u8>), Reason> {
         return Err(malformed("an empty signature".to_owned()));
     }
     Ok((payload, signature))
-}
-
-/// The statement to sign for an image, in deterministic bytes.
-///
-/// `name` is signed as repository and tag; a digest in it is left out, for
-/// the subject has it.
-pub fn statement(
-    subject: &Digest,
-    name: Option<&Reference>,
-    annotations: &BTreeMap<String, String>,
-) -> Vec<u8> {
-    statement::build(subject, name.map(super::signed_name).as_deref(), annotations)
-}
-
-/// A bundle 0.3 around a signed statement. `signature` is over the
-/// [pre-authentication encoding](dsse::pae) of `payload` as
-/// [in-toto JSON](dsse::IN_TOTO), `hint` is the key's.
-pub fn bundle(payload: &[u8], signature: &[u8], hint: &str) -> Vec<u8> {
-    let bundle = WrittenBundle {
-        media_type: media_type::SIGSTORE_BUNDLE,
-        verification_material: WrittenMaterial { public_key: WrittenHint { hint } },
-        dsse_envelope: WrittenDsse {
-            payload: STANDARD.encode(payload),
-            payload_type: dsse::IN_TOTO,
-            signatures: [WrittenSignature { sig: STANDARD.encode(signature) }],
-        },
-    };
-    super::to_json(&bundle)
-}
-
-/// A bundle 0.3 around a signature over a file itself.
-pub fn file_bundle(digest: &Digest, signature: &[u8], hint: &str) -> Vec<u8> {
-    super::to_json(&WrittenFileBundle {
-        media_type: media_type::SIGSTORE_BUNDLE,
-        verification_material: WrittenMaterial { public_key: WrittenHint { hint } },
-        message_signature: WrittenMessage {
-            message_digest: WrittenDigest {
-                algorithm: "SHA2_256",
-                digest: STANDARD.encode(hex::decode(digest.hex()).unwrap_or_default()),
-            },
-            signature: STANDARD.encode(signature),
-        },
-    })
-}
-
-/// The manifest that attaches `bundle` to `subject` as a referrer, exactly
-/// as cosign 3 writes it. Its config blob is [`EMPTY_CONFIG`].
-pub fn manifest(
-    bundle: &Descriptor,
-    subject: &Descriptor,
-    predicate_type: &str,
-    created: Timestamp,
-) -> Vec<u8> {
-    let bare = |d: &Descriptor| Descriptor::new(d.media_type.clone(), d.digest.clone(), d.size);
-    // cosign puts the artifact type on the config's descriptor too.
-    let mut config = Descriptor::of(media_type::OCI_EMPTY, EMPTY_CONFIG);
-    config.artifact_type = Some(bundle.media_type.clone());
-    super::to_json(&WrittenManifest {
-        schema_version: 2,
-        media_type: media_type::OCI_MANIFEST,
-        config,
-        layers: [bare(bundle)],
-        annotations: BTreeMap::from([
-            ("dev.sigstore.bundle.content", "dsse-envelope".to_owned()),
-            ("dev.sigstore.bundle.predicateType", predicate_type.to_owned()),
-            ("org.opencontainers.image.created", seconds(created).to_string()),
-        ]),
-        subject: bare(subject),
-        artifact_type: &bundle.media_type,
-    })
-}
-
-/// RFC 3339 without a fraction, as cosign writes it.
-fn seconds(at: Timestamp) -> Timestamp {
-    let floor = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Floor);
-    at.round(floor).unwrap_or(at)
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenBundle<'a> {
-    media_type: &'a str,
-    verification_material: WrittenMaterial<'a>,
-    dsse_envelope: WrittenDsse<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenFileBundle<'a> {
-    media_type: &'a str,
-    verification_material: WrittenMaterial<'a>,
-    message_signature: WrittenMessage<'a>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenMessage<'a> {
-    message_digest: WrittenDigest<'a>,
-    signature: String,
-}
-
-#[derive(Serialize)]
-struct WrittenDigest<'a> {
-    algorithm: &'a str,
-    digest: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenMaterial<'a> {
-    public_key: WrittenHint<'a>,
-}
-
-#[derive(Serialize)]
-struct WrittenHint<'a> {
-    hint: &'a str,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenDsse<'a> {
-    payload: String,
-    payload_type: &'a str,
-    signatures: [WrittenSignature; 1],
-}
-
-#[derive(Serialize)]
-struct WrittenSignature {
-    sig: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct WrittenManifest<'a> {
-    schema_version: u8,
-    media_type: &'a str,
-    config: Descriptor,
-    layers: [Descriptor; 1],
-    annotations: BTreeMap<&'a str, String>,
-    subject: Descriptor,
-    artifact_type: &'a str,
 }
 
 fn malformed(what: String) -> Reason {
