@@ -6,7 +6,7 @@ use super::demo;
 /// Copies of the shipped policies and the keys that they name.
 fn shipped() -> Sandbox {
     let s = Sandbox::with_layouts(&["demo"]);
-    for folder in ["policies", "keys-test", "tests/data/openpgp"] {
+    for folder in ["policies", "keys-test"] {
         copy_folder(&source(folder), &s.path(folder));
     }
     s
