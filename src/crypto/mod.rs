@@ -1,5 +1,6 @@
-//! Keys and signatures: the only importer of cryptography crates. Pure:
-//! bytes in, an answer out.
+//! Keys and signatures: the only importer of cryptography crates, but for
+//! `sigstore-verify`, which checks whole bundles for `trust` and `verify`.
+//! Pure: bytes in, an answer out.
 //!
 //! A signature that does not hold is [`InvalidSignature`] and nothing more:
 //! why it does not hold is of use to nobody but an attacker.

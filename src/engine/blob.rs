@@ -142,11 +142,7 @@ pub fn verify_blob(
             };
             let known =
                 by_key::Artifact { digest: &digest, hashes: &hashes, bytes: bytes.as_deref() };
-            let proof = by_key::by_key(bundle, known, key, limits);
-            if let Err(Reason::Unavailable(what)) = proof {
-                return Err(Error::Usage(what));
-            }
-            Ok(proof.map(|proof| Verified { digest, proof, logged: false }).map_err(unproven))
+            answer(by_key::by_key(bundle, known, key, limits), digest, false)
         }
         (Expected::Key(key), Some(root)) => in_full(blob, bundle, Maker::Key(key), root, limits),
         (Expected::Identity { .. }, None) => {
@@ -190,8 +186,18 @@ pub fn sign_blob(
     Ok((digest, bundle))
 }
 
-fn unproven(reason: Reason) -> Denial {
-    Denial::Unproven(reason)
+/// What a proof, or the reason why there is none, is to who asked.
+fn answer(
+    proof: Result<Proof, Reason>,
+    digest: Digest,
+    logged: bool,
+) -> Result<Result<Verified, Denial>, Error> {
+    match proof {
+        Ok(proof) => Ok(Ok(Verified { digest, proof, logged })),
+        // more of the file would have to be there
+        Err(Reason::Unavailable(what)) => Err(Error::Usage(what)),
+        Err(reason) => Ok(Err(Denial::Unproven(reason))),
+    }
 }
 
 fn is_by(verified: Verified, identity: &str, issuer: &str) -> Result<Verified, Denial> {
@@ -216,10 +222,7 @@ fn in_full(
     let path = match blob {
         Blob::Digest(digest) => {
             let proof = proof(bundle, Artifact::Digest(digest), maker, root, limits);
-            let digest = digest.clone();
-            return Ok(proof
-                .map(|proof| Verified { digest, proof, logged: true })
-                .map_err(unproven));
+            return answer(proof, digest.clone(), true);
         }
         Blob::File(path) => path,
     };
@@ -231,14 +234,14 @@ fn in_full(
         return Err(failed(path, source));
     }
     let mut digest = content.hasher.finish().digest().clone();
-    if matches!(found, Err(Reason::Unsupported(_)))
+    if matches!(found, Err(Reason::Unavailable(_)))
         // Ed25519, which signs the file itself
         && let (whole, _, Some(bytes)) = read(path, KeyAlgorithm::Ed25519, limits)?
     {
         digest = whole;
         found = proof(bundle, Artifact::Bytes(&bytes), maker, root, limits);
     }
-    Ok(found.map(|proof| Verified { digest, proof, logged: true }).map_err(unproven))
+    answer(found, digest, true)
 }
 
 fn failed(path: &Path, source: io::Error) -> Error {

@@ -197,13 +197,11 @@ pub fn content(bytes: &[u8], limits: &Limits) -> Result<Content, Reason> {
 
 fn key_hint(material: Material, v03: bool, limits: &Limits) -> Result<Option<String>, Reason> {
     count_entries(&material, limits)?;
-    match (material.public_key, material.certificate, material.x509_certificate_chain) {
-        (Some(key), None, None) => Ok(key.hint.filter(|hint| !hint.is_empty())),
-        (None, Some(certificate), None) => Err(keyless(&[certificate])),
-        // From 0.3 on there is the leaf alone.
-        (None, None, Some(_)) if v03 => Err(malformed("a bundle 0.3 with a chain".to_owned())),
-        (None, None, Some(chain)) => Err(keyless(&chain.certificates)),
-        _ => Err(missing("exactly one of publicKey, certificate and x509CertificateChain")),
+    bounds::one_material(&material, v03)?;
+    let chain = material.x509_certificate_chain.map(|chain| chain.certificates);
+    match (material.public_key, material.certificate.map(|leaf| vec![leaf]).or(chain)) {
+        (Some(key), _) => Ok(key.hint.filter(|hint| !hint.is_empty())),
+        (None, certificates) => Err(keyless(&certificates.unwrap_or_default())),
     }
 }
 

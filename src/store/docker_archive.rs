@@ -212,7 +212,7 @@ impl Tar {
     fn by_digest(&self, digest: &Digest) -> Result<Derived, StoreError> {
         for image in &self.images {
             let derived = self.derive(image)?;
-            if Digest::sha256(&derived.bytes) == *digest {
+            if self.digest(digest.algorithm(), &derived.bytes) == *digest {
                 return Ok(derived);
             }
         }

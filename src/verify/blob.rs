@@ -1,7 +1,7 @@
 //! Bundles about files, made with a key: no log and no clock is asked.
 
 use super::Signed;
-use super::sigstore::{Proof, ProvenSigner};
+use super::sigstore::{NEEDS_FILE, Proof, ProvenSigner};
 use crate::crypto::{KeyAlgorithm, MessageHashes, PublicKey};
 use crate::envelope::sigstore::{Content, bounded, content};
 use crate::envelope::{Candidate, parse};
@@ -60,11 +60,7 @@ fn not_over(artifact: Artifact<'_>, key: &PublicKey, by_other_hash: bool) -> Rea
     let itself = key.algorithm() == KeyAlgorithm::Ed25519 && artifact.bytes.is_none();
     let other = by_other_hash && artifact.hashes.is_of_sha256_alone();
     match itself || other {
-        true => Reason::Unavailable(
-            "the signature is over the file itself, or over another hash than SHA-256: give the \
-             file and not its digest; for Ed25519, one that fits into memory (`blob_bytes`)"
-                .to_owned(),
-        ),
+        true => Reason::Unavailable(NEEDS_FILE.to_owned()),
         false => Reason::BadSignature,
     }
 }

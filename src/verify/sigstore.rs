@@ -64,7 +64,8 @@ pub enum ProvenSigner {
 /// inclusion, and a trusted time; with a key a log entry.
 ///
 /// # Errors
-/// The [`Reason`] why it proves nothing.
+/// The [`Reason`] why it proves nothing; [`Reason::Unavailable`] where more
+/// of the artifact would have to be there.
 pub fn proof(
     bundle: &[u8],
     artifact: Artifact<'_>,
@@ -128,6 +129,11 @@ fn times(result: &VerificationResult) -> Vec<Timestamp> {
     times
 }
 
+/// Such a signature cannot be judged by a digest.
+pub(super) const NEEDS_FILE: &str = "the signature is over the file itself, or over another hash \
+                                     than SHA-256: give the file and not its digest; for Ed25519, \
+                                     one that fits into memory (`blob_bytes`)";
+
 /// The crate's errors, by what they mean for a verdict.
 fn reason(error: &Error) -> Reason {
     let text = clip(&error.to_string());
@@ -139,7 +145,8 @@ fn reason(error: &Error) -> Reason {
         | Error::InvalidBundle(_)
         | Error::Types(_)
         | Error::Bundle(_) => Reason::Malformed(text),
-        Error::UnsupportedBundle(_) | Error::UnsupportedArtifact(_) => Reason::Unsupported(text),
+        Error::UnsupportedBundle(_) => Reason::Unsupported(text),
+        Error::UnsupportedArtifact(_) => Reason::Unavailable(NEEDS_FILE.to_owned()),
         Error::Timestamp(TimestampError::NoVerifiedTimestamp(_)) => {
             Reason::Unproven(format!("{text}; a certificate needs a log entry or a timestamp"))
         }

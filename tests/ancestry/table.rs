@@ -40,7 +40,7 @@ pub(crate) const TABLE: &[Row] = &[
         make: docker_v1,
     },
     Row {
-        image: "appc: `aci:FILE`, `aci:NAME`",
+        image: "appc (`aci:FILE`)",
         generation: Generation::Appc,
         signed: &[Format::Sigstore, Format::Simple, Format::Appc],
         proves: "every byte of the file, manifest and rootfs alike; dependencies by image ID",
@@ -64,12 +64,20 @@ pub(crate) const TABLE: &[Row] = &[
         make: || schema_1(true),
     },
     Row {
-        image: "Docker v2 schema 2, in registries and layouts",
+        image: "Docker v2 schema 2, in a registry",
         generation: Generation::DockerSchema2,
         signed: STORED,
         proves: "every byte of lists, manifests, configs and layers",
         parts: &["list", "manifest", "config", "layer"],
         make: || in_registry("docker"),
+    },
+    Row {
+        image: "Docker v2 schema 2, in a layout",
+        generation: Generation::DockerSchema2,
+        signed: STORED,
+        proves: "the same: list, manifests, configs, layers",
+        parts: &["list", "manifest", "config", "layer"],
+        make: || layout("docker", "oci:docker"),
     },
     Row {
         image: "`docker save` 1.10 to 24, podman, skopeo",
@@ -101,7 +109,7 @@ pub(crate) const TABLE: &[Row] = &[
         signed: STORED,
         proves: "the same: index, manifests, configs, layers",
         parts: &["index", "manifest", "config", "layer"],
-        make: layout,
+        make: || layout("unsigned", "oci:unsigned:v1"),
     },
     Row {
         image: "OCI, a layout packed into an archive (`oci-archive:FILE`)",
@@ -236,10 +244,10 @@ fn in_registry(layout: &str) -> Subject {
     })
 }
 
-fn layout() -> Subject {
-    let subject = Subject::in_files(Sandbox::with_layouts(&["unsigned"]), "oci:unsigned:v1");
-    pieces("unsigned").into_iter().fold(subject, |subject, piece| {
-        subject.part_in_layout(piece.name, "unsigned", &piece.digest.to_string())
+fn layout(name: &str, image: &str) -> Subject {
+    let subject = Subject::in_files(Sandbox::with_layouts(&[name]), image);
+    pieces(name).into_iter().fold(subject, |subject, piece| {
+        subject.part_in_layout(piece.name, name, &piece.digest.to_string())
     })
 }
 

@@ -67,4 +67,7 @@ at $june --passphrase '' --armor --export-secret-subkeys rsa@example.test >rsa.s
 # no secret at all is in this one, as in the export of a key on a card
 at $june --armor --export-secret-subkeys nist@example.test >nist.none.asc
 cat rsa.pub.asc solo.pub.asc >all.pub.asc
+# the keys of policies/openpgp.json, which names lea's fingerprint
+cp rsa.pub.asc ../../../keys-test/openpgp/lea.pub.asc
+cp nist.pub.asc ../../../keys-test/openpgp/sam.pub.asc
 ls "$out" >/dev/null

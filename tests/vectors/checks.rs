@@ -67,11 +67,18 @@ const CASES: &[Case] = &[
     (5, |b| repeat(&mut b["verificationMaterial"]["tlogEntries"], 2), "comes twice"),
     (5, |b| repeat(&mut b["verificationMaterial"]["tlogEntries"], 33), "limit exceeded"),
     (6, |b| entry(b)["logIndex"] = json!("-1"), "negative"),
-    (6, |b| entry(b)["kindVersion"]["version"] = json!("0.0.2"), ""),
+    // an entry of Rekor v2 has one index, its place in that tree
+    (6, |b| entry(b)["kindVersion"]["version"] = json!("0.0.2"), "out of range for tree size"),
+    (6, |b| entry(b)["kindVersion"]["version"] = json!("9.9.9"), "unsupported Rekor entry format"),
+    (6, |b| entry(b)["kindVersion"]["kind"] = json!("other"), "unsupported Rekor entry format"),
     (8, |b| entry(b)["logId"]["keyId"] = digest(), "not proven"),
     (9, |b| entry(b)["integratedTime"] = json!("1710869187"), "SET verification failed"),
     (17, |b| drop(entry(b)["inclusionPromise"].take()), "no verified timestamp"),
-    (22, |b| b["messageSignature"]["signature"] = json!("MEUCIQ=="), ""),
+    (
+        22,
+        |b| b["messageSignature"]["signature"] = json!("MEUCIQ=="),
+        "the signature does not verify",
+    ),
     (23, |b| b["messageSignature"]["messageDigest"]["digest"] = digest(), "something else"),
 ];
 

@@ -89,7 +89,7 @@ fn each_entry_once(entries: &[Entry]) -> Result<(), Reason> {
 }
 
 /// Exactly one kind of material; from 0.3 on there is the leaf alone.
-fn one_material(material: &Material, v03: bool) -> Result<(), Reason> {
+pub(super) fn one_material(material: &Material, v03: bool) -> Result<(), Reason> {
     match (&material.public_key, &material.certificate, &material.x509_certificate_chain) {
         (Some(_), None, None) | (None, Some(_), None) => Ok(()),
         (None, None, Some(_)) if v03 => Err(malformed("a bundle 0.3 with a chain".to_owned())),

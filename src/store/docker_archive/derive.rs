@@ -13,7 +13,7 @@ use serde_json::Value;
 
 use super::Tar;
 use super::saved::{Saved, named_digest};
-use crate::image::{Algorithm, Descriptor, Digest, Hasher, media_type};
+use crate::image::{Algorithm, Descriptor, Digest, Hasher, manifest_digest, media_type};
 use crate::store::StoreError;
 use crate::store::layout::contents::Run;
 
@@ -133,9 +133,7 @@ impl Tar {
                     continue;
                 };
                 left = left.saturating_sub(bytes.len() as u64);
-                let mut hasher = Hasher::new(listed.digest.algorithm());
-                hasher.update(&bytes);
-                if hasher.finish() != listed.digest {
+                if self.digest(listed.digest.algorithm(), &bytes) != listed.digest {
                     other.get_or_insert((bytes, listed));
                     continue;
                 }
@@ -177,8 +175,16 @@ impl Tar {
             let limit = self.limits.tree_nodes as u64;
             return Err(StoreError::TooLarge { what: "index.json".to_owned(), limit });
         }
-        let listed = |entry: &Value| serde_json::from_value(entry.clone()).ok();
-        Ok(all.into_iter().flatten().filter_map(listed).collect())
+        let listed = |entry: &Value| {
+            serde_json::from_value(entry.clone())
+                .map_err(|why| self.broken(format!("a manifest in it is listed wrongly: {why}")))
+        };
+        all.into_iter().flatten().map(listed).collect()
+    }
+
+    /// The digest of a manifest that is no schema 1: none lies in such a tar.
+    pub(super) fn digest(&self, algorithm: Algorithm, bytes: &[u8]) -> Digest {
+        manifest_digest(algorithm, None, bytes, &self.limits)
     }
 
     fn document(&self, bytes: &[u8]) -> Result<Value, StoreError> {

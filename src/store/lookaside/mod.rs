@@ -223,13 +223,20 @@ impl Store for WithLookaside {
 
     async fn beside(&self, subject: &Digest, openpgp: bool) -> Result<Beside, StoreError> {
         // what fails in one place hides nothing in the other
-        let mut all = match self.store.beside(subject, openpgp).await {
-            Ok(found) => found,
-            Err(error) => Beside { failed: vec![(self.store.place(), error)], ..Beside::default() },
+        let or_failed = |place: String, found: Result<Beside, StoreError>| {
+            found.unwrap_or_else(|error| Beside {
+                failed: vec![(place, error)],
+                ..Beside::default()
+            })
         };
-        let base = if openpgp { self.base(false)? } else { None };
-        if let Some(base) = base {
-            all.extend(self.read(base, subject).await?);
+        let mut all = or_failed(self.place(), self.store.beside(subject, openpgp).await);
+        if openpgp {
+            let own = match self.base(false) {
+                Ok(Some(base)) => self.read(base, subject).await,
+                Ok(None) => Ok(Beside::default()),
+                Err(error) => Err(error),
+            };
+            all.extend(or_failed("the lookaside".to_owned(), own));
         }
         Ok(all)
     }
