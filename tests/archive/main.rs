@@ -55,6 +55,9 @@ fn an_archive_of_docker_25_goes_by_its_own_manifest() {
     // 25.0 lists nothing for an image that was saved by its id
     let derived = format!("sha256:{}", sha256(build::own_manifest().as_bytes()));
     tree(build::docker_25("null", &own), "").exits(0).says(&derived);
+    // what is listed and is no descriptor could be the manifest
+    let short = format!(r#"[{{"digest":"{root}","size":-1}}]"#);
+    tree(build::docker_25(&short, &own), "").exits(2).says("listed wrongly");
 }
 
 #[test]

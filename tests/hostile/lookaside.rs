@@ -6,14 +6,14 @@ use super::common::run::{Ran, Sandbox, source};
 use super::*;
 
 /// The demo image, with a GPG simple signature that no store has yet.
-struct Signed {
-    scene: Scene,
-    sandbox: Sandbox,
-    signature: Vec<u8>,
+pub(crate) struct Signed {
+    pub(crate) scene: Scene,
+    pub(crate) sandbox: Sandbox,
+    pub(crate) signature: Vec<u8>,
 }
 
 impl Signed {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let (scene, sandbox) = (Scene::demo(), Sandbox::new());
         for name in ["nist.sec.asc", "nist.pub.asc"] {
             let key = std::fs::read(source(&format!("tests/data/openpgp/{name}"))).unwrap();
@@ -52,7 +52,7 @@ impl Signed {
     }
 }
 
-fn image(scene: &Scene) -> String {
+pub(crate) fn image(scene: &Scene) -> String {
     format!("{}/{REPOSITORY}:v1", scene.registry.host())
 }
 

@@ -16,6 +16,8 @@ mod bytes;
 mod command;
 mod documents;
 #[cfg(feature = "cli")]
+mod extension;
+#[cfg(feature = "cli")]
 mod lookaside;
 mod network;
 mod signatures;

@@ -2,6 +2,7 @@
 //! behind an API of their own (containers/image, docker_client.go,
 //! `getExtensionsSignatures`).
 
+use reqwest::StatusCode;
 use serde::Deserialize;
 
 use super::session::{Call, Session};
@@ -38,7 +39,7 @@ pub(super) async fn signatures(session: &Session, subject: &Digest) -> Result<Be
     let url = session.endpoint.signatures(&session.repository, subject);
     let call = Call::get(url, what.clone());
     let limits = session.limits();
-    let list = session.fetch(&call, limits.simple_bytes, &[reqwest::StatusCode::NOT_FOUND]).await?;
+    let list = session.fetch(&call, limits.simple_bytes, &[StatusCode::NOT_FOUND]).await?;
     let Some(list) = list else { return Ok(Beside::default()) };
     let broken = |why: &str| session.place.protocol(format!("{what} {why}; tell its owner"));
     json::scan(&list.bytes, &[], limits.json_depth).map_err(|_| broken("are no strict JSON"))?;
@@ -61,7 +62,14 @@ pub(super) async fn signatures(session: &Session, subject: &Digest) -> Result<Be
 async fn is_offered(session: &Session) -> Result<bool, StoreError> {
     let call = Call::get(session.endpoint.root(), "what the registry can do");
     let answer = session.send(&call).await?;
-    Ok(answer.header(HEADER) == Some("1"))
+    match answer.status() {
+        // a registry that wants a login here says so under the same header
+        StatusCode::OK | StatusCode::UNAUTHORIZED | StatusCode::NOT_FOUND => {
+            Ok(answer.header(HEADER) == Some("1"))
+        }
+        // what it can do is not known, which is not that it cannot
+        _ => Err(answer.refusal(&call).await),
+    }
 }
 
 fn base64(text: &str) -> Option<Vec<u8>> {
